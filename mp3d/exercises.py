@@ -1,0 +1,80 @@
+"""Solutions of the notebooks' exercises: what a reader's attempt is compared with, and what unfolds below it."""
+
+import numpy as np
+
+from mp3d.metrics.errors import pa_mpjpe
+
+# -- start ------------------------------------------------------------------------------------------------
+
+
+def depth_from_height(focal, height_mm, height_px):
+    """How far away, in mm, somebody of this height stands whose image is this many pixels high."""
+    return focal * height_mm / height_px
+
+
+def mpjpe_by_hand(pred, true):
+    """MPJPE in mm of two (17, 3) poses, each seen from its own pelvis, joint 14."""
+    pred = pred - pred[14]
+    true = true - true[14]
+    return np.sqrt(((pred - true) ** 2).sum(axis=1)).mean()
+
+
+def without_the_pelvis(mpjpe_of_17):
+    """The mean over the 16 other joints, given the mean over 17 of which one is always 0."""
+    return mpjpe_of_17 * 17 / 16
+
+
+def wrong_root(xyz, depth_error):
+    """Where a joint lands that is read off its true pixel at a depth that is off by this factor."""
+    return xyz * (1 + depth_error)
+
+
+# -- pinet ------------------------------------------------------------------------------------------------
+
+
+def near_to_far(roots, person):
+    """Indices of all people, this one first, then by the 3D distance of their roots (P, 3) from this one's."""
+    distance = np.linalg.norm(roots - roots[person], axis=1)
+    distance[person] = -1  # also where somebody stands at the very same place
+    return np.argsort(distance, kind="stable")
+
+
+def normalised(poses):
+    """Poses (P, 17, 3) less their mean, over their deviation (ddof 1, plus 1e-4): one of each an axis."""
+    flat = poses.reshape(-1, 3)
+    return (poses - flat.mean(0)) / (flat.std(0, ddof=1) + 1e-4)
+
+
+def attention_weights(e, a, b):
+    """Equation 3: rows of softmax of e_n . (A e_m + b), for embeddings (P, E), A (E, E) and b (E,)."""
+    scores = e @ (e @ a.T + b).T
+    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def what_scale_hides(true, factor):
+    """PA-MPJPE, rigid as PI-Net takes it, of a person estimated `factor` times too large."""
+    return float(pa_mpjpe(factor * true, true))
+
+
+# -- pinet_ablation ---------------------------------------------------------------------------------------
+
+
+def gru_parameters(inputs, hidden, layers):
+    """Weights and biases of a bidirectional GRU: three gates, each with an input, a recurrent part, two biases."""
+    total = 0
+    for layer in range(layers):
+        width = inputs if layer == 0 else 2 * hidden
+        total += 2 * 3 * (width * hidden + hidden * hidden + 2 * hidden)
+    return total
+
+
+def paired_interval(a, b):
+    """Mean difference a - b over the same scenes and the half width of its 95 % interval, 1.96 standard errors."""
+    difference = a - b
+    return difference.mean(), 1.96 * difference.std(ddof=1) / np.sqrt(len(difference))
+
+
+def two_averages(error, people):
+    """The mean over sequences and the mean over people, given each sequence's error and number of people."""
+    return error.mean(), (error * people).sum() / people.sum()

@@ -1,0 +1,1 @@
+"""Networks that are nobody's contribution here: the papers build on them."""

@@ -1,0 +1,120 @@
+"""The record that flows through everything: a camera, the people before it, an image where there is one."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Num, UInt8
+
+from mp3d.camera import Camera
+from mp3d.errors import BadInput
+from mp3d.skeletons import MPI17, NATIVE, Skeleton
+
+ABSENT, HIDDEN, VISIBLE = range(3)
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One person in one image, true or predicted.
+
+    Parameters
+    ----------
+    xyz : (J, 3) mm in the camera frame, NaN where a joint is absent
+    uv : (J, 2) px
+    visibility : (J,) 0 absent, 1 hidden, 2 visible
+    source : (J,) 0 absent, 1 native, 2 derived, 3 approximate, as `skeletons.convert` gives it
+    identity : who this is, equal in all frames of a sequence
+    score : a detector's confidence, 1 for a true person
+    """
+
+    xyz: Float[np.ndarray, "J 3"]
+    uv: Float[np.ndarray, "J 2"]
+    visibility: UInt8[np.ndarray, " J"]
+    source: UInt8[np.ndarray, " J"]
+    identity: int = 0
+    skeleton: Skeleton = MPI17
+    score: float = 1.0
+
+    def __post_init__(self):
+        if self.xyz.shape != (len(self.skeleton), 3):
+            raise BadInput(
+                "Person", "xyz", self.xyz.shape, f"({len(self.skeleton)}, 3) for {self.skeleton}"
+            )
+
+    @classmethod
+    def of(
+        cls,
+        xyz: Num[np.ndarray, "J 3"],
+        camera: Camera,
+        visibility: UInt8[np.ndarray, " J"] | None = None,
+        source: UInt8[np.ndarray, " J"] | None = None,
+        **more: Any,
+    ) -> "Person":
+        """A person from the 3D pose alone: `uv` is its projection, joints are visible and native unless said."""
+        xyz = np.asarray(xyz, float)
+        there = np.isfinite(xyz).all(-1)
+        visibility = (
+            np.where(there, VISIBLE, ABSENT).astype(np.uint8) if visibility is None else visibility
+        )
+        source = np.where(there, NATIVE, ABSENT).astype(np.uint8) if source is None else source
+        return cls(xyz, camera.project(xyz), visibility, source, **more)
+
+    @property
+    def root(self) -> Float[np.ndarray, " 3"]:
+        """(3,) mm: the root joint of the skeleton."""
+        if self.skeleton.root is None:
+            raise BadInput("Person.root", "skeleton", self.skeleton, "a joint set with a root")
+        return self.xyz[self.skeleton.root]
+
+    @property
+    def box(self) -> Float[np.ndarray, " 4"]:
+        """(4,) x, y, width, height in px of the tightest box around the joints, not enlarged."""
+        low, high = np.nanmin(self.uv, 0), np.nanmax(self.uv, 0)
+        return np.concatenate([low, high - low])
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """People before a camera at one moment.
+
+    Parameters
+    ----------
+    people : truth or predictions, all of one joint set
+    world : where it comes from: a synthetic world or a data set, e.g. "duet"
+    sequence, frame : its place in a video, e.g. "D7", 12
+    kind : what the people do together, where that is known, e.g. "handshake"
+    image : (H, W, 3) uint8, or None
+    """
+
+    camera: Camera
+    people: tuple[Person, ...]
+    world: str = ""
+    sequence: str = ""
+    frame: int = 0
+    kind: str = ""
+    image: UInt8[np.ndarray, "H W 3"] | None = None
+
+    @property
+    def xyz(self) -> Float[np.ndarray, "P J 3"]:
+        """(P, J, 3) mm."""
+        return np.stack([person.xyz for person in self.people])
+
+    @property
+    def uv(self) -> Float[np.ndarray, "P J 2"]:
+        """(P, J, 2) px."""
+        return np.stack([person.uv for person in self.people])
+
+    @property
+    def visibility(self) -> UInt8[np.ndarray, "P J"]:
+        """(P, J) 0 absent, 1 hidden, 2 visible."""
+        return np.stack([person.visibility for person in self.people])
+
+    @property
+    def roots(self) -> Float[np.ndarray, "P 3"]:
+        """(P, 3) mm."""
+        return np.stack([person.root for person in self.people])
+
+    @property
+    def boxes(self) -> Float[np.ndarray, "P 4"]:
+        """(P, 4) x, y, width, height in px, not enlarged."""
+        return np.stack([person.box for person in self.people])

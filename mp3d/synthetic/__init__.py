@@ -1,0 +1,1 @@
+"""Synthetic worlds: people who move and act on one another, made in memory from a seed."""

@@ -1,0 +1,245 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mp3d.claims import accepted, judge, load_claims, markdown_table, read, readme_block, to_frame, write
+from mp3d.errors import BadInput
+from mp3d.published import Claim, load
+
+CLAIMS = {claim.id: claim for claim in load_claims("pinet")}
+
+
+def table(effects, seeds=5, scenes=8, noise=0.1, metric="mpjpe", n=None):
+    """Every variant has the scenes' (large) and the seeds' level, its own effect, and a little noise."""
+    rng = np.random.default_rng(0)
+    level = rng.normal(100, 30, scenes) + rng.normal(0, 5, (seeds, 1))
+    rows = [
+        {"variant": variant, "seed": seed, "scene": f"D{scene}", "n": 1 if n is None else n[scene]}
+        | {metric: level[seed, scene] + np.broadcast_to(effect, scenes)[scene] + noise * rng.normal()}
+        for variant, effect in effects.items()
+        for seed in range(seeds)
+        for scene in range(scenes)
+    ]
+    return pd.DataFrame(rows)
+
+
+def verdict(test, rows):
+    claim = Claim(id="pinet.toy.claim", statement="", source="", unit="mm", test=test)
+    return judge([claim], rows)[0]
+
+
+def better(**changes):
+    return {"better": "new", "than": ["old"], "metric": "mpjpe", "lower_is_better": True} | changes
+
+
+class TestBetter:
+    def test_the_three_outcomes(self):
+        gain = verdict(better(), table({"new": -1, "old": 0}))
+        assert gain.verdict == "holds" and gain.low > 0
+        assert gain.difference == pytest.approx(1, abs=0.1)
+        assert (gain.seeds, gain.scenes, gain.comparison) == (5, 8, "new against old, mpjpe")
+        loss = verdict(better(), table({"new": 1, "old": 0}))
+        assert loss.verdict == "contradicted" and loss.high < 0
+        tie = verdict(better(), table({"new": 0, "old": 0}))
+        assert tie.verdict == "open" and tie.low < 0 < tie.high
+        assert tie.resolution == pytest.approx((tie.high - tie.low) / 2)
+
+    def test_higher_may_be_better(self):
+        rows = table({"new": 1, "old": 0}, metric="pck3d")
+        assert verdict(better(metric="pck3d", lower_is_better=False), rows).verdict == "holds"
+
+    def test_swapping_the_sides_changes_the_sign_alone(self):
+        rows = table({"new": -0.05, "old": 0})
+        one, other = verdict(better(), rows), verdict(better(better="old", than=["new"]), rows)
+        assert one.difference == pytest.approx(-other.difference)
+        assert (one.low, one.high) == pytest.approx((-other.high, -other.low), abs=0.02)
+
+    def test_it_must_hold_against_each_and_the_weakest_is_told(self):
+        rows = table({"new": -2, "old": 0, "older": -1, "oldest": 0})
+        test = better(than=["old", "older", "oldest"])
+        assert verdict(test, rows).comparison == "new against older, mpjpe"
+        assert verdict(test, table({"new": -2, "old": 0, "older": -2, "oldest": 0})).verdict == "open"
+        against = verdict(test, table({"new": -2, "old": 0, "older": -3, "oldest": -2}))
+        assert (against.verdict, against.comparison) == ("contradicted", "new against older, mpjpe")
+
+    def test_several_metrics(self):
+        rows = table({"new": -1, "old": 0})
+        rows["pa_mpjpe"] = table({"new": 1, "old": 0})["mpjpe"]
+        found = verdict(better(metric=["mpjpe", "pa_mpjpe"]), rows)
+        assert (found.verdict, found.comparison) == ("contradicted", "new against old, pa_mpjpe")
+
+    def test_margin(self):
+        rows = table({"new": 0.2, "old": 0})
+        assert verdict(better(margin=-0.5), rows).verdict == "holds"
+        assert verdict(better(margin=0.5), table({"new": -1, "old": 0})).verdict == "holds"
+        assert verdict(better(margin=2.0), table({"new": -1, "old": 0})).verdict == "contradicted"
+
+    def test_the_mean_is_the_one_named(self):
+        rows = table({"new": [-3] + 7 * [0.4], "old": 0}, n=[100] + 7 * [1])
+        by_instance, by_scene = (verdict(better(by=by), rows).difference for by in ("instance", "scene"))
+        assert by_instance == pytest.approx((300 - 2.8) / 107, abs=0.1)
+        assert by_scene == pytest.approx((3 - 2.8) / 8, abs=0.1)
+
+    def test_only_seeds_and_scenes_of_both_are_compared(self):
+        rows = table({"new": -1, "old": 0})
+        drop = (rows["variant"] == "old") & ((rows["seed"] == 4) | (rows["scene"] == "D7"))
+        found = verdict(better(), rows[~drop])
+        assert (found.verdict, found.seeds, found.scenes) == ("holds", 4, 7)
+        rows.loc[(rows["scene"] == "D0") & (rows["seed"] == 2), "mpjpe"] = np.nan
+        assert verdict(better(), rows).scenes == 7
+
+    def test_one_seed_settles_nothing(self):
+        found = verdict(better(), table({"new": -1, "old": 0}, seeds=1))
+        assert (found.verdict, found.low, found.resolution) == ("open", None, None)
+        assert found.difference == pytest.approx(1, abs=0.2)
+
+    def test_what_is_missing_is_named(self):
+        rows = table({"new": -1})
+        assert verdict(better(), rows).note == "no variant old"
+        assert verdict(better(metric="pck3d"), rows).note == "no variant old, no metric pck3d"
+        apart = table({"new": -1, "old": 0})
+        apart = apart[(apart["variant"] == "new") == (apart["seed"] < 2)]
+        assert "no seed and scene in common" in verdict(better(), apart).note
+        assert verdict(better(), rows).verdict == verdict(better(), apart).verdict == "not run"
+
+    @settings(max_examples=5)
+    @given(st.integers(0, 1000))
+    def test_the_order_of_rows_does_not_matter(self, seed):
+        rows = table({"new": -0.05, "old": 0}, seeds=3, scenes=4)
+        assert verdict(better(), rows.sample(frac=1, random_state=seed)) == verdict(better(), rows)
+
+
+class TestOtherTests:
+    @pytest.mark.parametrize(
+        "effect, expected", [(0.0, "holds"), (-2, "contradicted"), (2, "contradicted"), (0.5, "open")]
+    )
+    def test_similar(self, effect, expected):
+        test = {"similar": "new", "to": ["old"], "metric": "mpjpe", "margin": 0.5}
+        assert verdict(test, table({"new": effect, "old": 0})).verdict == expected
+
+    @pytest.mark.parametrize("far, expected", [(0.1, "holds"), (0.3, "contradicted"), (0.2, "open")])
+    def test_increasing(self, far, expected):
+        rows = table({"new": 0}, metric="self")
+        rows["near"] = rows["self"] - 0.5
+        rows["far"] = rows["near"] + far - 0.2 + 0.01 * np.random.default_rng(1).normal(size=len(rows))
+        found = verdict({"increasing": ["far", "near", "self"], "variant": "new"}, rows)
+        assert (found.verdict, found.comparison) == (expected, "near against far")
+
+    def test_equal(self):
+        rows = table({"gru2": 0, "pinet": 0})
+        rows["parameters"] = rows["variant"].map({"gru2": 2_225_664, "pinet": 3_408_896})
+        equal = {"gru2": "T6/2 GRU/parameters", "pinet": "T6/3 GRU/parameters"}
+        test = {"equal": equal, "metric": "parameters", "scale": 1e-6, "decimals": 2}
+        found = verdict(test, rows)
+        assert (found.verdict, found.note) == ("holds", "gru2 2.23 (printed 2.23), pinet 3.41 (printed 3.41)")
+        rows["parameters"] = rows["parameters"].replace(3_408_896, 3_276_800)  # the head on u alone
+        assert verdict(test, rows).verdict == "contradicted"
+        assert verdict(test, rows[rows["variant"] == "pinet"]).verdict == "not run"
+        unknown = rows.assign(parameters=rows["parameters"].where(rows["variant"] == "pinet"))
+        assert verdict(test, unknown).note == "no parameters of gru2"
+        with pytest.raises(BadInput, match="40 values for gru2"):
+            verdict(test, rows.assign(parameters=range(len(rows))))
+
+
+def test_judge_without_a_study_settles_audits_alone():
+    verdicts = {v.claim: v for v in judge(load_claims("pinet"))}
+    assert verdicts["pinet.audit.gain_pck"].verdict == "holds"
+    assert verdicts["pinet.T2.mpjpe"].verdict == verdicts["pinet.F3.coco"].verdict == "not run"
+    assert verdicts["pinet.T2.mpjpe"].note == "no study"
+
+
+def test_a_table_without_its_keys_is_refused():
+    with pytest.raises(BadInput, match="seed"):
+        judge(load_claims("pinet"), pd.DataFrame({"variant": [], "scene": [], "n": []}))
+
+
+def verdicts_of(effects, seeds=3):
+    return judge(load_claims("pinet"), table(effects, seeds=seeds))
+
+
+def test_stored_verdicts_return_unchanged(tmp_path):
+    verdicts = verdicts_of({"pinet": -4, "input": 0, "self": -3})
+    write(tmp_path / "claims.json", verdicts)
+    assert read(tmp_path / "claims.json") == verdicts
+
+
+@pytest.mark.parametrize(
+    "text, field",
+    [
+        ("[{", "content"),
+        ('[{"claim": "pinet.T2.mpjpe"}]', "0.verdict"),
+        ('[{"claim": "pinet.T2.mpjpe", "verdict": "proved"}]', "0.verdict"),
+        ('[{"claim": "pinet.T2.mpjpe", "verdict": "holds", "p": 0.05}]', "0.p"),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path, text, field):
+    path = tmp_path / "claims.json"
+    path.write_text(text)
+    with pytest.raises(BadInput) as error:
+        read(path)
+    assert (error.value.where, error.value.field) == (str(path), field)
+
+
+class TestAccepted:
+    def store(self, folder, notebook, profile, effects, seeds=3):
+        chosen = [v for v in verdicts_of(effects, seeds) if not v.claim.startswith("pinet.audit")]
+        run = {"notebook": notebook, "profile": profile, "data": "synthetic"}
+        write(folder / notebook / profile / "claims.json", [v.model_copy(update=run) for v in chosen])
+
+    def test_without_runs_all_but_audits_is_not_run(self, tmp_path):
+        frame = accepted(tmp_path)
+        assert list(frame.index) == list(CLAIMS)
+        audits = frame.index.str.startswith("pinet.audit") & (frame.index != "pinet.audit.baseline_parameters")
+        assert (frame["verdict"][~audits] == "not run").all()
+        assert frame["verdict"][audits].isin(["holds", "contradicted"]).all()
+
+    def test_the_largest_profile_counts_then_the_most_seeds(self, tmp_path):
+        self.store(tmp_path, "pinet", "cpu", {"pinet": 4, "input": 0, "self": 4})
+        assert accepted(tmp_path).loc["pinet.T2.mpjpe", "verdict"] == "contradicted"
+        self.store(tmp_path, "pinet", "gpu", {"pinet": -4, "input": 0})
+        frame = accepted(tmp_path)
+        assert frame.loc["pinet.T2.mpjpe", ["verdict", "run"]].tolist() == [
+            "holds",
+            "pinet gpu, synthetic, 3 seeds x 8 scenes",
+        ]
+        assert frame.loc["pinet.ours.companions", "run"].startswith("pinet cpu")  # gpu did not judge it
+        assert accepted(tmp_path, "cpu").loc["pinet.T2.mpjpe", "verdict"] == "contradicted"
+        assert accepted(tmp_path, "smoke").loc["pinet.T2.mpjpe", "verdict"] == "not run"
+        self.store(tmp_path, "pinet_ablation", "gpu", {"pinet": 4, "input": 0}, seeds=5)
+        assert "5 seeds" in accepted(tmp_path).loc["pinet.T2.mpjpe", "run"]
+
+    def test_audits_are_never_taken_from_a_file(self, tmp_path):
+        stored = [{"claim": "pinet.audit.gain_pck", "verdict": "contradicted", "profile": "gpu"}]
+        path = tmp_path / "pinet" / "gpu" / "claims.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(stored))
+        assert accepted(tmp_path).loc["pinet.audit.gain_pck", "verdict"] == "holds"
+        path.write_text(json.dumps([stored[0] | {"claim": "pinet.T9.gone"}]))
+        with pytest.raises(BadInput, match=r"pinet\.T9\.gone"):
+            accepted(tmp_path)
+
+    def test_readme_block_has_a_row_for_every_claim(self, tmp_path):
+        self.store(tmp_path, "pinet", "gpu", {"pinet": -4, "input": 0})
+        block = readme_block(tmp_path)
+        assert block.startswith(f"### {load('pinet').title}\n\n{len(CLAIMS)} claims: ")
+        for claim in CLAIMS.values():
+            assert f"| {claim.statement} | {claim.source} |" in block
+        assert "| 3DMPPE 126, PI-Net 121.7 | +4." in block
+        assert block.count("**holds**") + block.count("**contradicted**") == sum(
+            accepted(tmp_path)["verdict"].isin(["holds", "contradicted"])
+        )
+
+
+def test_what_a_reader_sees(tmp_path):
+    rows = table({"pinet": -1, "random": -1, "reverse": 0})
+    frame = to_frame(judge([CLAIMS["pinet.T4.near_to_far"]], rows))
+    row = frame.loc["pinet.T4.near_to_far"]
+    assert row["paper"] == "near 121.7, random 121.88, reverse 122.23"
+    assert row["verdict"] == "open" and "could have seen 0." in row["here"] and "against random" in row["here"]
+    lines = markdown_table(frame.assign(statement="a|b")).splitlines()
+    assert lines[0] == "| Claim | Source | Paper | Here | Verdict | Run |"
+    assert lines[2].startswith(r"| a\|b | Table 4")
