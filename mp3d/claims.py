@@ -88,9 +88,23 @@ class Verdict(Run):
         return None if self.low is None else (self.high - self.low) / 2
 
 
-def load_claims(paper: str) -> list[Claim]:
-    """All claims on a paper, its own and ours, in the order of its file."""
-    return load(paper).claims
+def load_claims(paper: str, *starts: str) -> list[Claim]:
+    """Claims on a paper, its own and ours, in the order of its file.
+
+    Parameters
+    ----------
+    starts : only claims whose id begins so behind the paper's name, e.g. "T4", "ours.companions"; default: all
+
+    Raises
+    ------
+    BadInput : a start that no claim has
+    """
+    claims = load(paper).claims
+    for start in starts:
+        if not any(claim.id.startswith(f"{paper}.{start}") for claim in claims):
+            raise BadInput(f"claims of {paper}", "start", repr(start), "how a claim's id begins")
+    wanted = tuple(f"{paper}.{start}" for start in starts)
+    return [claim for claim in claims if not starts or claim.id.startswith(wanted)]
 
 
 def judge(claims: Sequence[Claim], table: pd.DataFrame | None = None) -> list[Verdict]:

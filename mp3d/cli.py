@@ -154,7 +154,7 @@ def run(
     """Run a notebook with papermill, and say where its tables and figures lie."""
     import papermill
 
-    from mp3d.notebook import make_folder, resolve_profile
+    from mp3d.notebook import checkout, make_folder, resolve_profile
 
     path = Path(notebook) if notebook.endswith(".ipynb") else clone() / f"notebooks/{notebook}.ipynb"
     if not path.is_file():
@@ -163,8 +163,8 @@ def run(
     name, profile = path.stem, resolve_profile(profile)
     values = {"profile": profile, "seed": seed, "budget": budget, **_pairs(parameter or [])}
     values = {key: value for key, value in values.items() if value is not None}
-    folder = out or (clone() if path.parent == clone() / "notebooks" else Path.cwd()) / (f"runs/{name}/{profile}")
-    values["out"] = str(folder.absolute())
+    folder = Path(values.get("out") or out or (checkout() or Path.cwd()) / "runs" / name / profile).absolute()
+    values["out"] = str(folder)
     make_folder("mp3d run", folder)
 
     print(f"{name}, profile {profile}: {expected(name, profile, budget or 1.0)}")
@@ -206,7 +206,9 @@ def expected(name: str, profile: str, budget: float) -> str:
     """How long a run will take: an accepted run's time, else the profile's bound."""
     import torch
 
-    accepted = clone() / "figures" / name / profile / "run.json"
+    from mp3d.notebook import checkout
+
+    accepted = (checkout() or Path.cwd()) / "figures" / name / profile / "run.json"
     if not accepted.is_file():
         return BOUNDS[profile]
     facts = json.loads(accepted.read_text())

@@ -248,6 +248,7 @@ class Run:
     started: float = field(default_factory=time.time)
     _files: dict[str, bytes] = field(default_factory=dict, repr=False)
     _page: list[str] = field(default_factory=list, repr=False)
+    _verdicts: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     @property
     def seed(self) -> int:
@@ -268,6 +269,18 @@ class Run:
     def device(self) -> torch.device:
         """CUDA where it is, else the CPU. A profile is a size, not a device."""
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    @property
+    def cache(self) -> Path:
+        """Where trained networks are kept for all notebooks: runs/cache, or below a given `out`."""
+        return (self.out if self.parameters.get("out") else self.out.parent.parent) / "cache"
+
+    @property
+    def workers(self) -> int:
+        """Processes for a study: one a core, but one alone with a GPU, or for the smoke profile."""
+        if self.device.type == "cuda" or self.profile == "smoke":
+            return 1
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
     def facts(self) -> dict[str, Any]:
         """Where the numbers come from: what goes into run.json."""
@@ -352,12 +365,13 @@ class Run:
         table(df, caption, digits)
 
     def claims(self, verdicts: Sequence[Verdict]) -> None:
-        """Show the verdicts of this run, and keep them, with what it ran on, as claims.json."""
+        """Show verdicts beside the results they judge; `finish` keeps all of a run's as claims.json."""
         facts = self.facts() | {"data": self.data, "budget": self.budget}
         origin = {name: facts[name] for name in Origin.model_fields}
         verdicts = [verdict.model_copy(update=origin) for verdict in verdicts]
-        content = [verdict.model_dump() for verdict in verdicts]
-        self._files["claims.json"] = (json.dumps(content, indent=1) + "\n").encode()
+        self._verdicts |= {verdict.claim: verdict.model_dump() for verdict in verdicts}
+        content = json.dumps(list(self._verdicts.values()), indent=1) + "\n"
+        self._files["claims.json"] = content.encode()
         caption = f"Claims. Profile {self.profile}, {self.data} data."
         shown = to_frame(verdicts)[["statement", "source", "paper", "here", "verdict"]]
         self._page.append(_html(shown, caption, 1))
@@ -426,7 +440,7 @@ def begin(name: str, namespace: dict[str, Any]) -> Run:
     for word in ("profile", "seed"):
         if word not in declared:
             raise BadInput(where, word, "no such parameter", f"{word} in the parameters cell, annotated")
-    values = {word: _typed(where, word, namespace[word], declared[word]) for word in declared}
+    values = {word: _typed(where, word, namespace.get(word), declared[word]) for word in declared}
 
     profile = resolve_profile(values["profile"])
     out = Path(values.get("out") or (checkout() or Path.cwd()) / "runs" / name / profile).absolute()

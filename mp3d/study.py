@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from scipy.stats import bootstrap, norm, t
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from mp3d.errors import BadInput, Mp3dError
 

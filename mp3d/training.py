@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from mp3d.errors import BadInput, MissingData, Mp3dError
 
@@ -106,8 +106,10 @@ def fit(
     device : "auto", "cpu", "cuda" or "mps"
     progress : show a bar; by default where a person watches the terminal
 
-    Returns ------- One row for each `config.every` steps: step (done so far), lr, the mean of each
-    term since the last row, and what `validate` returned.
+    Returns
+    -------
+    One row for each `config.every` steps: step (done so far), lr, the mean of each term since the
+    last row, and what `validate` returned.
 
     Raises
     ------
@@ -134,6 +136,8 @@ def fit(
     start, seconds, rows = 0, 0.0, []
     if out is not None and (out / "checkpoint.pt").exists():
         start, seconds, rows = _resume(out / "checkpoint.pt", model, optimiser, config)
+        if fabric.is_global_zero:
+            _save_rows(out, rows)  # as of the checkpoint: it may have been killed between the two
     clock = time.monotonic() - seconds
     watched = sys.stderr.isatty() if progress is None else progress
     bar = tqdm(total=config.steps, initial=start, disable=not (watched and fabric.is_global_zero))
@@ -221,9 +225,7 @@ def _optimiser(model: nn.Module, config: FitConfig) -> torch.optim.Optimizer:
     weights = [p for p in model.parameters() if p.requires_grad]
     if config.optimiser == "adam":
         return torch.optim.Adam(weights, lr=config.lr, weight_decay=config.weight_decay, fused=True)
-    return torch.optim.SGD(
-        weights, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
-    )
+    return torch.optim.SGD(weights, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
 
 
 def _save(out: Path, model, optimiser, config, step, seconds, rows) -> None:
@@ -238,8 +240,11 @@ def _save(out: Path, model, optimiser, config, step, seconds, rows) -> None:
         "rows": rows,
     }
     _write(out / "checkpoint.pt", state)
-    # The table is written whole from the checkpoint's rows, so resuming can neither lose nor repeat
-    # one.
+    _save_rows(out, rows)
+
+
+def _save_rows(out: Path, rows: list[dict]) -> None:
+    """The table is written whole, so a run that goes on can neither lose nor repeat a row."""
     unfinished = out / "metrics.csv.tmp"
     pd.DataFrame(rows).to_csv(unfinished, index=False)
     unfinished.replace(out / "metrics.csv")

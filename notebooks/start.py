@@ -103,8 +103,11 @@ from mp3d.synthetic.worlds import scenes
 
 scene = scenes("duet", 1, seed=seed, split="test", kinds=["handshake"])[0]
 truth, guess = scene.xyz, estimate([scene], seed=seed)[0]
-run.show(plots.skeletons_3d({"truth": truth, "estimate": guess}, camera=scene.camera), "two_people",
-         "Two people and what an estimator that looks at them one by one makes of them. Turn it.")
+run.show(
+    plots.skeletons_3d({"truth": truth, "estimate": guess}, camera=scene.camera),
+    "two_people",
+    "Two people and what an estimator that looks at them one by one makes of them. Turn it.",
+)
 
 # %% tags=["nbval-check-output"]
 print("poses:", truth.shape, "estimates:", guess.shape)
@@ -132,14 +135,38 @@ run.table(rows, "Where the stand-in is wrong.", "error_by_axis", protocol=f"{len
 # pelvis; the mean of those 17 numbers is 39.66 mm.
 
 # %% tags=["nbval-check-output"]
-G = np.array([
-    (0, -700, 0), (0, -500, 0), (-200, -500, 0), (-200, -200, 0), (-200, 50, 0), (200, -500, 0), (200, -200, 0),
-    (200, 50, 0), (-100, 0, 0), (-100, 400, 0), (-100, 800, 0), (100, 0, 0), (100, 400, 0), (100, 800, 0),
-    (0, 0, 0), (0, -250, 0), (0, -600, 0)], float)
+G = np.array(
+    [
+        (0, -700, 0),
+        (0, -500, 0),
+        (-200, -500, 0),
+        (-200, -200, 0),
+        (-200, 50, 0),
+        (200, -500, 0),
+        (200, -200, 0),
+        (200, 50, 0),
+        (-100, 0, 0),
+        (-100, 400, 0),
+        (-100, 800, 0),
+        (100, 0, 0),
+        (100, 400, 0),
+        (100, 800, 0),
+        (0, 0, 0),
+        (0, -250, 0),
+        (0, -600, 0),
+    ],
+    float,
+)
 turned = G @ np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]]).T  # a quarter turn about the vertical
 cases = {"10 % too large": 1.1 * G, "turned by 90 degrees": turned, "one metre to the left": G - (1000, 0, 0)}
-rows = {name: {"MPJPE": float(mpjpe(pose, G)), "PA-MPJPE": float(pa_mpjpe(pose, G)),
-               "with scale": float(pa_mpjpe(pose, G, scale=True))} for name, pose in cases.items()}
+rows = {
+    name: {
+        "MPJPE": float(mpjpe(pose, G)),
+        "PA-MPJPE": float(pa_mpjpe(pose, G)),
+        "with scale": float(pa_mpjpe(pose, G, scale=True)),
+    }
+    for name, pose in cases.items()
+}
 table(pd.DataFrame(rows).T.abs().round(4), "Three ways to be wrong, in mm.", digits=4)
 
 # %% [markdown]
@@ -179,6 +206,7 @@ print("one wrist 151 mm off:", round(float(pck3d(joint_errors(G + np.eye(17)[:, 
 # **1.** Somebody 1.75 m tall is 525 px high in the image of a camera with $f = 1500$ px. How far away is he?
 # *Hint*: similar triangles. Write the function for any focal length and height.
 
+
 # %%
 def depth_from_height(focal, height_mm, height_px):
     return ...  # your answer
@@ -189,6 +217,7 @@ exercise(depth_from_height, exercises.depth_from_height, (1500, 1750, 525), (100
 
 # %% [markdown]
 # **2.** MPJPE in three lines of NumPy, for two poses of shape (17, 3). *Hint*: `axis=1`.
+
 
 # %%
 def my_mpjpe(pred, true):
@@ -202,6 +231,7 @@ exercise(my_mpjpe, exercises.mpjpe_by_hand, (1.1 * G, G), (turned, G))
 # **3.** The pelvis is one of PI-Net's 17 joints and always right after root alignment. Its Table 2 says 126.0 mm: what
 # would it say without the pelvis? *Hint*: the sum of the errors stays.
 
+
 # %%
 def without_the_pelvis(mpjpe_of_17):
     return ...  # your answer
@@ -213,6 +243,7 @@ exercise(without_the_pelvis, exercises.without_the_pelvis, (126.0,))
 # %% [markdown]
 # **4.** An estimator finds every pixel exactly but takes each joint to be 5 % farther away than it is. Where does it put
 # a joint that is truly at `xyz`? *Hint*: back-project by hand; the answer is one product.
+
 
 # %%
 def wrong_root(xyz, depth_error):

@@ -243,3 +243,10 @@ def test_what_a_reader_sees(tmp_path):
     lines = markdown_table(frame.assign(statement="a|b")).splitlines()
     assert lines[0] == "| Claim | Source | Paper | Here | Verdict | Run |"
     assert lines[2].startswith(r"| a\|b | Table 4")
+
+
+def test_claims_are_chosen_by_how_their_id_begins():
+    chosen = [claim.id for claim in load_claims("pinet", "T4", "S1.time")]
+    assert chosen and all(i.startswith(("pinet.T4.", "pinet.S1.time")) for i in chosen)
+    with pytest.raises(BadInput, match="T9"):
+        load_claims("pinet", "T4", "T9")

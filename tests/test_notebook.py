@@ -63,11 +63,11 @@ def test_begin_refuses_what_is_misspelt_or_mistyped(start, tmp_path, injected, t
     assert list(tmp_path.iterdir()) == []
 
 
-def test_begin_wants_profile_and_seed(tmp_path):
+def test_begin_wants_profile_and_seed():
     with pytest.raises(BadInput, match="seed: found no such parameter"):
         begin("toy", {"In": ["profile: str = 'smoke'"], "profile": "smoke"})
     with pytest.raises(BadInput, match="profile: found no such parameter"):
-        begin("toy", {"In": []})
+        begin("nobody_s", {"In": []})
 
 
 def test_begin_refuses_a_type_that_it_cannot_check():

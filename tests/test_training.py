@@ -200,9 +200,11 @@ def test_a_finished_run_is_not_trained_again(tmp_path):
     def never(step):
         raise AssertionError
 
+    (tmp_path / "metrics.csv").unlink()  # killed between checkpoint and table
     again = Net()
     pd.testing.assert_frame_equal(fit(again, never, squares, CONFIG, tmp_path, device="cpu"), rows)
     assert torch.equal(again.layers[0].weight, net.layers[0].weight)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "metrics.csv"), rows)
 
 
 # --------------------------------------------------------------------------------------------------

@@ -46,10 +46,9 @@ ARCHIVE = "tdbu_mupots.tar.xz"
 HASHES = resources.files("mp3d.data") / "hashes" / "tdbu_mupots.csv"
 PEOPLE = (2, 2, 2, 2, 2, 2, 3, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3)
 """Annotated people in TS1 to TS20."""
-
-POSES = {"td": "pred", "bu": "pred_bu", "integrated": "pred_inte"}
 _WHERE = "data_manifest.yaml, tdbu_mupots, says where it is found"
 
+POSES = {"td": "pred", "bu": "pred_bu", "integrated": "pred_inte"}
 DEPTHS = {"true": "depths", "td": "pred_dep", "bu": "pred_dep_bu", "integrated": "pred_dep_inte"}
 
 # Neither the release nor MuPoTS-3D ships intrinsics, and the poses do not tell the focal length: the

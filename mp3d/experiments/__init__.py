@@ -1,1 +1,1 @@
-"""What the notebooks run: data, training and scoring of each paper's variants, as functions that processes can share."""
+"""What the notebooks run: data, training and scoring of each paper's variants, as functions for several processes."""

@@ -24,7 +24,7 @@ from mp3d.synthetic import estimator
 from mp3d.synthetic.estimator import GROUPS, EstimatorConfig, estimate
 from mp3d.synthetic.worlds import sequences
 
-_ROW = load("pinet").row("T3/3DMPPE", [name for name in JOINT_GROUPS])
+_ROW = load("pinet").row("T3/3DMPPE", list(JOINT_GROUPS))
 TARGETS = {
     "mpjpe": load("pinet").number("T2_mpjpe/3DMPPE/AVG"),
     "pa_mpjpe": load("pinet").number("T2_pa/3DMPPE/AVG"),
@@ -62,9 +62,7 @@ def calibrate(scenes: Sequence[Scene], seed: int = 0, rounds: int = 40) -> Estim
         missed = [(100 - TARGETS[f"pck3d_{g}"]) / (100 - got[f"pck3d_{g}"]) for g in GROUPS]
         config = replace(
             config,
-            depth_mm=tuple(
-                mm * share ** (rate / 2) for mm, share in zip(config.depth_mm, missed, strict=True)
-            ),
+            depth_mm=tuple(mm * share ** (rate / 2) for mm, share in zip(config.depth_mm, missed, strict=True)),
             turn=config.turn * removed**rate,
             systematic=config.systematic * (TARGETS["pa_mpjpe"] / got["pa_mpjpe"]) ** (2 * rate),
         )

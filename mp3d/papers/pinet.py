@@ -82,9 +82,7 @@ PROFILES = {
     "cpu": Profile(8_000, 10, 64, 64, 3, FitConfig(2_000, lr=3e-3, warmup=100, clip=1.0)),
     "gpu": Profile(100_000, 50, 256, 256, 5, FitConfig(20_000, lr=1e-3, warmup=500, clip=1.0)),
     # Section 3.4: 33.4k images, 80.7k people, 25 epochs at batch 4.
-    "paper": Profile(
-        33_400, 500, 256, 4, 3, FitConfig(504_375, lr=1e-5, lr_end=1e-8, every=20_175)
-    ),
+    "paper": Profile(33_400, 500, 256, 4, 3, FitConfig(504_375, lr=1e-5, lr_end=1e-8, every=20_175)),
 }
 
 
@@ -244,9 +242,7 @@ def strangers(people: Sequences, rng: np.random.Generator) -> Sequences:
     return Sequences(poses, people.lengths, truth)
 
 
-def batches(
-    people: Sequences, config: PINetConfig, size: int, seed: int
-) -> Callable[[int], Sequences]:
+def batches(people: Sequences, config: PINetConfig, size: int, seed: int) -> Callable[[int], Sequences]:
     """Step -> `size` sequences drawn at random; for `fit`, hence a pure function of the step."""
     people = people.to(torch.float32)
 
@@ -356,14 +352,21 @@ class PINet(nn.Module):
             nn.Linear(config.hidden // 2, numbers, bias=False),
         )
 
-    def forward(self, poses: Float[Tensor, "B P J 3"], lengths: Int[Tensor, " B"]) -> Outputs:
-        """Refine everyone in every sequence; the order is made for the first of them.
+    def forward(
+        self,
+        poses: Float[Tensor, "B P J 3"],
+        lengths: Int[Tensor, " B"],
+        only_first: bool = False,
+    ) -> Outputs:
+        """Refine everyone in every sequence, although the order is made for the first of them.
 
         Parameters
         ----------
         poses : mm, camera frame; the person to refine first, zeros at the end where there are fewer
             than P
         lengths : people in each sequence
+        only_first : at test the last layers are needed "only for the person-of-interest" (section
+            3.1); the refined poses are then (B, 1, J, 3)
         """
         real = _real(lengths, poses)
         counted = real if self.config.padding == "exact" else torch.ones_like(real)
@@ -371,18 +374,17 @@ class PINet(nn.Module):
         x = ((poses - mean) / std).to(next(self.parameters()).dtype)
 
         if self.config.cell == "gcn":
-            return Outputs(self.pairs(x, real), None, mean, std)
+            return Outputs(self.pairs(x, real, only_first), None, mean, std)
 
         e = self.embed(x.flatten(2), lengths)
         features, attention = e, None
         if self.config.attention:
             u, attention = self.attend(e, counted)
             features = torch.cat([e, u], -1) if self.config.head == "concat" else u
-        return Outputs(self.head(features).unflatten(-1, (-1, 3)), attention, mean, std)
+        q = self.head(features[:, :1] if only_first else features)
+        return Outputs(q.unflatten(-1, (-1, 3)), attention, mean, std)
 
-    def embed(
-        self, x: Float[Tensor, "B P F"], lengths: Int[Tensor, " B"]
-    ) -> Float[Tensor, "B P E"]:
+    def embed(self, x: Float[Tensor, "B P F"], lengths: Int[Tensor, " B"]) -> Float[Tensor, "B P E"]:
         """Eq. 2: e = Bi-RNN(p_1, ..., p_N); zero where there is padding."""
         h0 = self.h0.expand(-1, len(x), -1).contiguous()
         state = h0 if self.config.cell == "gru" else (h0, torch.zeros_like(h0))
@@ -401,23 +403,23 @@ class PINet(nn.Module):
         return weights @ e, weights
 
     def pairs(
-        self, x: Float[Tensor, "B P J 3"], real: Bool[Tensor, "B P"]
-    ) -> Float[Tensor, "B P J 3"]:
+        self, x: Float[Tensor, "B P J 3"], real: Bool[Tensor, "B P"], only_first: bool = False
+    ) -> Float[Tensor, "B Q J 3"]:
         """The graph network of section 3.2, on the joints of two people at a time.
 
         With several companions a person's refined poses are averaged; someone alone is paired with
         themselves: our choice.
         """
-        other = ~torch.eye(x.shape[1], dtype=torch.bool, device=x.device)
+        refine = real[:, :1] if only_first else real  # (B, Q)
+        others = ~torch.eye(x.shape[1], dtype=torch.bool, device=x.device)[: refine.shape[1]]
         alone = real.sum(1)[:, None, None] == 1
-        sequence, n, m = (real[:, :, None] & real[:, None, :] & (other | alone)).nonzero(
-            as_tuple=True
-        )
+        chosen = refine[:, :, None] & real[:, None, :] & (others | alone)
+        sequence, n, m = chosen.nonzero(as_tuple=True)
         joints, _ = self.graph(torch.cat([x[sequence, n], x[sequence, m]], 1))
-        refined = joints[:, : x.shape[2]].to(x.dtype)
-        total = torch.zeros_like(x).index_put((sequence, n), refined, accumulate=True)
+        q = torch.zeros_like(x[:, : refine.shape[1]])
+        q = q.index_put((sequence, n), joints[:, : x.shape[2]].to(x.dtype), accumulate=True)
         companions = (real.sum(1) - 1).clamp(min=1)
-        return total / companions[:, None, None, None]
+        return q / companions[:, None, None, None]
 
     def predict(self, people: Sequences, chunk: int = 1024) -> Float[Tensor, "B J 3"]:
         """The first person of each sequence, refined, in mm; equal lengths together, unpadded.
@@ -432,12 +434,10 @@ class PINet(nn.Module):
             for n in people.lengths.unique():
                 for rows in (people.lengths == n).nonzero()[:, 0].split(chunk):
                     part = people[rows].to(device)
-                    refined[rows] = decode(self(part.poses, part.lengths)).to(refined)
+                    refined[rows] = decode(self(part.poses, part.lengths, True)).to(refined)
         return refined
 
-    def refine(
-        self, poses: Poses, boxes: np.ndarray | None = None, seed: int = 0
-    ) -> Poses:
+    def refine(self, poses: Poses, boxes: np.ndarray | None = None, seed: int = 0) -> Poses:
         """Refine everyone in a scene in one batched pass of P sequences, each in its own order.
 
         Parameters

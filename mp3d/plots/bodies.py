@@ -13,7 +13,7 @@ from jaxtyping import Float, Num
 
 from mp3d.camera import Camera
 from mp3d.errors import BadInput
-from mp3d.plots.style import GREY, INK, PEOPLE, VERMILION, checked, f32, figure, shade
+from mp3d.plots.style import GREY, INK, PEOPLE, checked, f32, figure, shade
 from mp3d.scene import ABSENT, VISIBLE, Scene
 from mp3d.skeletons import MPI17, Skeleton
 
@@ -230,7 +230,7 @@ def scene_2d(scene: Scene, title: str = "", boxes: bool = True) -> go.Figure:
                 mode="lines+markers",
                 line={"color": colour, "width": 4},
                 marker=marker | {"line": {"color": colour, "width": 2}},
-                text=[*person.skeleton.joints, ""] and [[*person.skeleton.joints, ""][j] for j in chain],
+                text=[[*person.skeleton.joints, ""][j] for j in chain],
                 hovertemplate=f"%{{text}} (%{{x:.1f}}, %{{y:.1f}})<extra>person {i}</extra>",
                 showlegend=False,
             )
@@ -241,3 +241,63 @@ def scene_2d(scene: Scene, title: str = "", boxes: bool = True) -> go.Figure:
             x=x + w / 2, y=y, text=f"P{i}", showarrow=False, yanchor="bottom", font={"color": shade(hue, -0.3)}
         )
     return checked(fig, "scene_2d")
+
+
+def scene_sheet(scenes: Sequence[Scene], titles: Sequence[str] = (), columns: int = 4) -> go.Figure:
+    """Small pictures side by side, each from its own camera: what people do, at a glance.
+
+    Limbs are as wide as bodies, nearer people over farther ones. The window around each scene is a square that holds
+    everybody; sizes differ from picture to picture.
+
+    Raises
+    ------
+    BadInput : no scene, or more than 2,000 points
+    """
+    if not scenes:
+        raise BadInput("plots.scene_sheet", "scenes", "none", "at least one")
+    rows = -(-len(scenes) // columns)
+    fig = figure(width=200 * columns + 20, height=225 * rows + 10, margin={"l": 5, "r": 5, "t": 5, "b": 5})
+    gap = 0.012
+    for number, scene in enumerate(scenes):
+        row, column = divmod(number, columns)
+        name = "" if number == 0 else str(number + 1)
+        low, high = np.nanmin(scene.uv, (0, 1)), np.nanmax(scene.uv, (0, 1))
+        middle, half = (low + high) / 2, (high - low).max() * 0.58
+        x = [column / columns + gap, (column + 1) / columns - gap]
+        y = [1 - (row + 1) / rows + gap, 1 - row / rows - 0.12 / rows]
+        here = {"xaxis": f"x{name}", "yaxis": f"y{name}"}
+        bare = {"showgrid": False, "zeroline": False, "showticklabels": False, "ticks": "", "mirror": True}
+        bare |= {"showline": True, "linecolor": "#bbb"}
+        fig.update_layout(
+            {
+                f"xaxis{name}": bare | {"domain": x, "anchor": f"y{name}"} | {"range": f32([-half, half] + middle[0])},
+                f"yaxis{name}": bare | {"domain": y, "anchor": f"x{name}"} | {"range": f32([half, -half] + middle[1])},
+            }
+        )
+        for i in sorted(range(len(scene.people)), key=lambda i: -np.nanmean(scene.people[i].xyz[:, 2])):
+            person, hue = scene.people[i], PEOPLE[i % len(PEOPLE)]
+            stature = np.ptp(scene.uv[i, :, 1])
+            for side in ("left", "centre", "right"):
+                chain, _ = _chains(person.skeleton)[side]
+                u, v = _pen(person.uv, chain)
+                width = 85 / half * stature / 12 * (1.5 if side == "centre" else 1)
+                line = {"color": shade(hue, SIDES[side][1]), "width": float(np.clip(width, 2, 14))}
+                fig.add_scatter(x=u, y=v, mode="lines", line=line, showlegend=False, hoverinfo="skip", **here)
+            head = person.uv[[0, 16]].mean(0) if person.skeleton == MPI17 else person.uv[0]
+            marker = {"color": hue, "size": float(np.clip(85 / half * stature / 8, 5, 22))}
+            x_head, y_head = f32(head[:1]), f32(head[1:])
+            fig.add_scatter(
+                x=x_head, y=y_head, mode="markers", marker=marker, showlegend=False, hoverinfo="skip", **here
+            )
+        if titles:
+            fig.add_annotation(
+                x=sum(x) / 2,
+                y=y[1],
+                xref="paper",
+                yref="paper",
+                xanchor="center",
+                yanchor="bottom",
+                text=titles[number],
+                showarrow=False,
+            )
+    return checked(fig, "scene_sheet")

@@ -50,7 +50,7 @@ def shade(colour: str, amount: float) -> str:
     """Mix a "#rrggbb" colour with black (amount < 0) or white (amount > 0); 1 is all of it."""
     rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
     mixed = rgb + abs(amount) * ((255 if amount > 0 else 0) - rgb)
-    return "#" + "".join(f"{int(round(c)):02x}" for c in mixed)
+    return "#" + "".join(f"{round(c):02x}" for c in mixed)
 
 
 def soft(colour: str, alpha: float) -> str:

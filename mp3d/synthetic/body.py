@@ -267,17 +267,13 @@ def forward(body: Body, pose: Pose) -> Float[np.ndarray, "... 22 3"]:
 
     two = (body.upper_arm[..., None], body.forearm[..., None])
     target = pose.wrists * body.arm[..., None, None]
-    elbow, wrist = two_bone(
-        target, *two, _elbow_pole(target), pose.elbows, ARM_CONE, ARM_CONE_ANGLE, ELBOW_RANGE
-    )
+    elbow, wrist = two_bone(target, *two, _elbow_pole(target), pose.elbows, ARM_CONE, ARM_CONE_ANGLE, ELBOW_RANGE)
     elbow, wrist = (_limb_to_stage(v, t.shoulders, t.torso_axes) for v in (elbow, wrist))
     hand = wrist + _unit(wrist - elbow) * body.hand[..., None, None]
 
     two = (body.thigh[..., None], body.shank[..., None])
     target = stage_to_limb(pose.ankles * _OUTWARD, t.hips, t.pelvis_axes)
-    knee, ankle = two_bone(
-        target, *two, _knee_pole(target), pose.knees, LEG_CONE, LEG_CONE_ANGLE, KNEE_RANGE
-    )
+    knee, ankle = two_bone(target, *two, _knee_pole(target), pose.knees, LEG_CONE, LEG_CONE_ANGLE, KNEE_RANGE)
     knee, ankle = (_limb_to_stage(v, t.hips, t.pelvis_axes) for v in (knee, ankle))
     # The foot hangs at right angles to the shank as far as the toes' direction allows.
     heading = np.stack([SIDE * np.sin(pose.feet), np.zeros_like(pose.feet), np.cos(pose.feet)], -1)
@@ -341,9 +337,7 @@ def reach(
 
 def capsules(
     body: Body, points: Float[np.ndarray, "... 22 3"]
-) -> tuple[
-    Float[np.ndarray, "... 19 3"], Float[np.ndarray, "... 19 3"], Float[np.ndarray, "... 19"]
-]:
+) -> tuple[Float[np.ndarray, "... 19 3"], Float[np.ndarray, "... 19 3"], Float[np.ndarray, "... 19"]]:
     """The two ends (mm) and the radius (mm) of a body's capsules, in the order of `CAPSULES`."""
     first = points[..., _FIRST, :]
     last = points[..., _LAST, :].copy()

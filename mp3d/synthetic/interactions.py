@@ -1,7 +1,9 @@
 """What people do together: actors on a common floor, coupled by geometry.
 
-Each interaction takes a `Draw`, bodies (n, 1, P) and times (n, F) in s and returns a `Performance`. The
-floor frame has y down, the floor at y = 0 and, for what pairs do, the pair along x.
+Each interaction takes a `Draw`, bodies (n, 1, P) and times (n, F) in s and returns a `Performance`. The floor
+frame has y down, the floor at y = 0 and, for what pairs do, the pair along x. Wrists meet, a dancer is the other's
+mirror image, a block is where the blow is. Styles, timing and places are drawn widely, so that the kind alone tells
+little of a pose and the partner much; `apart` is the control in which the partner tells nothing.
 """
 
 from collections.abc import Callable
@@ -10,10 +12,9 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from jaxtyping import Float
 
-from mp3d.synthetic.body import SIDE, Body, Pose, forward, reach, rotation, trunk
+from mp3d.synthetic.body import SIDE, Body, Pose, forward, reach, trunk
 from mp3d.synthetic.motion import (
     ACTIONS,
-    IDLE,
     LEFT,
     RIGHT,
     Draw,
@@ -71,9 +72,7 @@ class Actor:
         """(n, F, 22, 3) on the floor."""
         c, s = (f(self.yaw)[..., None] for f in (np.cos, np.sin))
         x, y, z = np.moveaxis(forward(self.body, self.pose), -1, 0)
-        return _stack(
-            c * x + s * z + self.place[..., :1], y, c * z - s * x + self.place[..., 1:]
-        )
+        return _stack(c * x + s * z + self.place[..., :1], y, c * z - s * x + self.place[..., 1:])
 
     def grasp(self, side: int, target: np.ndarray, weight: float | np.ndarray = 1.0) -> None:
         """Bring a wrist to a place on the floor frame."""
@@ -126,9 +125,7 @@ def _onlookers(draw: Draw, bodies: Body, t: np.ndarray, radius: float = 0.0) -> 
     return actors
 
 
-def _mixed(
-    draw: Draw, body: Body, t: np.ndarray, weights: dict[str, float]
-) -> tuple[Pose, np.ndarray, np.ndarray]:
+def _mixed(draw: Draw, body: Body, t: np.ndarray, weights: dict[str, float]) -> tuple[Pose, np.ndarray, np.ndarray]:
     """Each performance its own action, drawn by weight: the poses, and for walkers their paths and headings."""
     choice = draw.rng.choice(len(weights), draw.n, p=np.array(list(weights.values())))
     parts, path, heading = {}, np.zeros((*t.shape, 2)), np.zeros(t.shape)
@@ -176,7 +173,7 @@ def _meet(
         body = bodies[:, :, i]
         pose = stand(draw, body, t, turn=0.15)
         lean = _stack(0.0, draw.uniform(0.0, 0.25), 0.0)
-        actors.append(Actor(body, replace(pose, torso=pose.torso + lean), 0.0, 0.0))
+        actors.append(Actor(body, replace(pose, torso=pose.torso + lean), np.zeros(2), np.zeros(1)))  # placed below
         shoulders = trunk(body, actors[i].pose).shoulders.mean(1, keepdims=True)  # (n, 1, 2, 3)
         level = level + (shoulders[..., 1].mean(-1) - rise * body.arm) / 2
         ahead.append((shoulders, draw.uniform(0.72, 0.92) * body.arm))
@@ -386,20 +383,18 @@ def sparring(draw: Draw, bodies: Body, t: np.ndarray) -> Performance:
             hips=pose.hips + _stack(0.0, -0.1, 0.2 * away) * dodges[..., None],
             pelvis=pose.pelvis + _stack(0.05 * h * away, 0.02 * h, 0.0) * dodges[..., None],
         )
-        low = -np.minimum(struck[..., 1] + 0.62 * h, 0.0) * 0  # arms reach down by a bend of the trunk
-        defender.pose = replace(pose, torso=pose.torso + _stack(0.0, 0.15 * blocks + low, 0.0))
+        defender.pose = replace(pose, torso=pose.torso + _stack(0.0, 0.15 * blocks, 0.0))
         for arm in (RIGHT, LEFT):
             near = (lateral > 0) == (arm == RIGHT)
             w = blocks * (near | (cover < 0.3))
             apart = defender.to_stage(struck) + _stack(SIDE[arm] * 25, 15 * SIDE[arm], -35.0)
             defender.grasp(arm, defender.to_floor(apart), w)
-    landed = out
-    return _perform(actors + _onlookers(draw, bodies, t, radius=300), landed)
+    return _perform(actors + _onlookers(draw, bodies, t, radius=300.0), out)
 
 
 # -------------------------------------------------------------------------------------------- ball
 
-BALL_RADIUS = 120.0
+BALL_RADIUS = 120.0  # mm
 
 
 def _ring(draw: Draw, bodies: Body, t: np.ndarray, gap: tuple[float, float]) -> list[np.ndarray]:
@@ -409,15 +404,13 @@ def _ring(draw: Draw, bodies: Body, t: np.ndarray, gap: tuple[float, float]) -> 
     spin = 0.0 if count == 2 else draw.uniform(-0.4, 0.4)
     angles = [np.pi - 2 * np.pi * i / count + spin for i in range(count)]
     shift = draw.uniform(-80, 80, count, 2)
-    return [
-        _stack(radius * np.cos(a), radius * np.sin(a)) + shift[..., i, :] for i, a in enumerate(angles)
-    ]
+    return [_stack(radius * np.cos(a), radius * np.sin(a)) + shift[..., i, :] for i, a in enumerate(angles)]
 
 
 def pass_ball(draw: Draw, bodies: Body, t: np.ndarray) -> Performance:
     """A ball goes round: thrown with both hands, caught where and when it arrives."""
     count = bodies.stature.shape[-1]
-    places = _ring(draw, bodies, t, (1300, 2600))
+    places = _ring(draw, bodies, t, (1300.0, 2600.0))
     centre = sum(places) / count
     clock = t / draw.uniform(1.0, 1.7) + draw.uniform(0, 32)
     number, x = np.floor(clock).astype(int), clock % 1
@@ -501,7 +494,7 @@ def side_by_side(draw: Draw, bodies: Body, t: np.ndarray) -> Performance:
 def conversation(draw: Draw, bodies: Body, t: np.ndarray) -> Performance:
     """One speaks with the hands, the others face the speaker and listen: a weak coupling."""
     count = bodies.stature.shape[-1]
-    places = _ring(draw, bodies, t, (850, 1500))
+    places = _ring(draw, bodies, t, (850.0, 1500.0))
     centre = sum(places) / count
     turn = t / draw.uniform(2.5, 6.0) + draw.uniform(0, 10)
     speaker, x = np.floor(turn).astype(int) % count, turn % 1

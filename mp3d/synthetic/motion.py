@@ -1,40 +1,41 @@
-"""How people move: actions of one person, and interactions in which one body tells of the other.
+"""How one person moves: standing, talking, waving, reaching, kicking, sitting, walking.
 
-An action is a function of time with an individual style: it takes a `Draw` (the source of chance), the
-bodies (n, 1) and times (n, F) in s, and returns a `Pose` of shape (n, F) in each person's stage frame.
-An interaction (`INTERACTIONS`) places P actors on a common floor (y = 0, y down, mm) and couples them by geometry:
-wrists meet, a dancer is the other's mirror image, a block is where the blow is. Styles, amplitudes,
-timing and places are drawn widely, so that the kind alone tells little of a pose and the partner
-much; `apart` is the control in which the partner tells nothing.
+An action is a function of time with an individual style: it takes a `Draw` (the source of chance), the bodies
+(n, 1) and times (n, F) in s, and returns a `Pose` of shape (n, F) in each person's stage frame (mm, rad).
+Styles, amplitudes and timing are drawn widely, so that an action's name alone tells little of a pose.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
-from mp3d.synthetic.body import SIDE, Body, Pose, reach, rotation, trunk
+from mp3d.synthetic.body import SIDE, Body, Pose, trunk
 
 RIGHT, LEFT = 0, 1
 
 
 class Draw:
-    """Chance for n performances: arrays of shape (n, 1, ...), constant over the frames."""
+    """Chance for n performances: arrays of shape (n, 1, *shape), constant over the frames."""
 
     def __init__(self, rng: np.random.Generator, n: int):
         self.rng, self.n = rng, n
 
-    def uniform(self, low: float, high: float, *shape: int) -> np.ndarray:
+    def uniform(self, low: float | int, high: float | int, *shape: int) -> np.ndarray:
+        """Evenly from `low` to `high`."""
         return self.rng.uniform(low, high, (self.n, 1, *shape))
 
     def integer(self, count: int, *shape: int) -> np.ndarray:
+        """Evenly from 0 ... count - 1."""
         return self.rng.integers(count, size=(self.n, 1, *shape))
 
     def chance(self, probability: float, *shape: int) -> np.ndarray:
+        """True with this probability."""
         return self.rng.random((self.n, 1, *shape)) < probability
 
     def sign(self, *shape: int) -> np.ndarray:
+        """-1 or 1."""
         return 2.0 * self.integer(2, *shape) - 1
 
     def drift(self, *shape: int, period: tuple[float, float] = (1.5, 6.0)) -> Callable:
@@ -77,15 +78,13 @@ _IDLE += [(_POCKET, _HANG), (_BACK, _BACK), (_CLASP, _CLASP), (_FOLD, _UNDER), (
 IDLE = np.array(_IDLE + [(_CHIN, _UNDER), (_UNDER, _CHIN)])  # (styles, 2, 4)
 
 
-def settle(
-    body: Body, pose: Pose, free: float | np.ndarray = 0.0, crouch: float | np.ndarray = 0.0
-) -> Pose:
+def settle(body: Body, pose: Pose, free: float | np.ndarray = 0.0, crouch: float | np.ndarray = 0.0) -> Pose:
     """The pose with the pelvis lowered until the feet reach the floor with all but straight knees.
 
     Parameters
     ----------
     free : (..., 2) 0 for a standing foot, 1 for one that bears nothing
-    crouch : mm further down
+    crouch : (...) mm further down
     """
     t = trunk(body, pose)
     gap = pose.ankles * np.array([1.0, 0, 1]) * _sides() - t.hips * np.array([1.0, 0, 1])
@@ -200,7 +199,7 @@ def kick(draw: Draw, body: Body, t: np.ndarray) -> Pose:
 
 
 def strike(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Chamber and extension of a blow over its phase x: both 0 ... 1; out at x = 0.42 ... 0.52."""
+    """Chamber and extension of a blow over its phase x (0 ... 1): both 0 ... 1; out at x = 0.42 ... 0.52."""
     chamber = smoothstep(x / 0.28) - smoothstep((x - 0.66) / 0.30)
     return chamber, smoothstep((x - 0.22) / 0.20) - smoothstep((x - 0.52) / 0.20)
 
@@ -234,9 +233,7 @@ def sit(draw: Draw, body: Body, t: np.ndarray) -> Pose:
     pose, h = stand(draw, body, t), body.stature
     ankles = pose.ankles.copy()
     ankles[..., 0] = h[..., None] * draw.uniform(0.03, 0.13, 2)
-    ankles[..., 2] = body.thigh[..., None] * draw.uniform(0.65, 1.15, 1) + h[..., None] * draw.uniform(
-        -0.05, 0.05, 2
-    )
+    ankles[..., 2] = body.thigh[..., None] * draw.uniform(0.65, 1.15, 1) + h[..., None] * draw.uniform(-0.05, 0.05, 2)
     lap = draw.uniform(0, 1, 2, 3) * [0.20, 0.20, 0.20] + [-0.20, 0.52, 0.42]
     table = draw.uniform(0, 1, 2, 3) * [0.30, 0.15, 0.25] + [-0.20, 0.38, 0.50]
     hands = np.where(draw.chance(0.5)[..., None, None], lap, table) + 0.04 * draw.drift(2, 3)(t)
@@ -264,13 +261,14 @@ class Gait:
 
     @classmethod
     def draw(cls, draw: Draw, body: Body) -> "Gait":
+        """A gait that suits the body: 0.95 to 1.35 s and 0.55 to 0.85 statures a cycle, turns of 1.8 to 6 m radius."""
         radius = draw.uniform(1800, 6000) * draw.sign()
         pace = draw.uniform(0.95, 1.35)
         stride = body.stature * draw.uniform(0.55, 0.85)
         return cls(pace, draw.uniform(0, 1), stride, 1 / radius)
 
     def path(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Position (x, z; mm) and heading along the curve, from the origin along z at t = 0."""
+        """Position (n, F, 2) (x, z; mm) and heading (n, F) (rad) on the curve, from the origin along z at t = 0."""
         s = self.stride * t / self.period
         heading = s * self.curve
         place = _stack((1 - np.cos(heading)) / self.curve, np.sin(heading) / self.curve)
@@ -278,7 +276,10 @@ class Gait:
 
 
 def walk(draw: Draw, body: Body, t: np.ndarray, gait: Gait) -> Pose:
-    """Walk: a standing foot stays where it is on the floor, arms swing against the legs."""
+    """Walk: a standing foot stays on its place on the floor, arms swing against the legs.
+
+    The pose (n, F) is in the stage frame that moves along `gait.path(t)`.
+    """
     h, duty = body.stature, 0.62
     cycle = (t / gait.period + gait.phase)[..., None] + [0.0, 0.5]  # right, left
     u = cycle % 1

@@ -1,9 +1,11 @@
 """Worlds: who meets where before which camera. Seeded streams of scenes and of short sequences.
 
 The same call gives the same bytes. `scenes` draws in blocks with a seed of their own each, so a shorter call is
-the beginning of a longer one; splits never share a random stream.
+the beginning of a longer one; splits never share a random stream. Nobody passes through anybody by more than
+`MAX_PENETRATION`: 90 mm where lower arms meet (the capsules overlap when wrists touch), 30 mm anywhere else.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from zlib import crc32
@@ -21,7 +23,8 @@ from mp3d.synthetic.motion import Draw
 
 KINDS: tuple[str, ...] = tuple(INTERACTIONS)
 SPLITS = ("train", "test")
-MAX_PENETRATION = 90.0, 30.0  # mm: lower arms that meet; everything else
+# How deep the capsules of two people may pass into one another, mm: lower arms that meet; everything else.
+MAX_PENETRATION = 90.0, 30.0
 _BLOCK = 256  # scenes drawn together
 
 
@@ -60,11 +63,11 @@ DUET = World(
     name="duet",
     people=(2, 3),
     kinds=KINDS,
-    focal=(1100, 2000),
+    focal=(1100.0, 2000.0),
     images=((2048, 2048), (1920, 1080), (1920, 1080), (1920, 1080)),
-    height=(1000, 2000),
-    depth=(2500, 7000),
-    pair_yaw=np.deg2rad(60),
+    height=(1000.0, 2000.0),
+    depth=(2500.0, 7000.0),
+    pair_yaw=math.radians(60),
     inside=0.9,
     videos=(
         ("D1", "handshake", 2),
@@ -94,20 +97,21 @@ DUET = World(
 Kept: 20 test videos, three people in D7 and D13 to D20, two in the others; image sizes; people within 2.5 to 7 m
 and for the most part inside the image, seen from eye height, the pair mostly across the view as somebody who
 films two people would stand; one kind of interaction a video; everyone's identity; occlusion by oneself and by
-others. Not kept: pictures, clothes, furniture, ground that is not flat; MuPoTS's length (126 to 801 frames) and its actors,
-who come back from video to video (here everyone is new); its height-normalised skeletons (here each person has
-their own size); annotation errors. Motion is made by rules: it is smooth and purposeful, but poorer than people's.
+others. Not kept: pictures, clothes, furniture, ground that is not flat; MuPoTS's length (126 to 801 frames) and
+its actors, who come back from video to video (here everyone is new); its height-normalised skeletons (here each
+person has their own size); annotation errors. Motion is made by rules: it is smooth and purposeful, but poorer than
+people's.
 """
 
 STUDIO = World(
     name="studio",
     people=(3, 8),
     kinds=("talk", "pass_ball", "mirrored_dance", "handshake", "high_five", "apart"),
-    focal=(1390, 1870),
+    focal=(1390.0, 1870.0),
     images=((1920, 1080),),
-    height=(2500, 4000),
-    depth=(2600, 4800),
-    pair_yaw=np.pi,
+    height=(2500.0, 4000.0),
+    depth=(2600.0, 4800.0),
+    pair_yaw=math.pi,
     inside=0.6,
     videos=(
         ("P1", "talk", 3),
@@ -122,18 +126,16 @@ STUDIO = World(
 )
 """Mirrors CMU Panoptic: three to eight people in a domed room of 5 m, seen from above.
 
-Kept: the number of people, HD images and focal lengths, cameras at 2.5 to 4 m that look down into the middle, people who
-stand, sit, talk and play close together, much occlusion. Not kept: the games' rules (haggling, mafia, ultimatum),
-tables, instruments, the lens's distortion, the calibrated set of 31 cameras (here each scene has one of its own),
-Panoptic's joints (19, hips 200 mm apart) and its missing ones.
+Kept: the number of people, HD images and focal lengths, cameras at 2.5 to 4 m that look down into the middle, people
+who stand, sit, talk and play close together, much occlusion, joints that fall out of the image. Not kept: the games'
+rules (haggling, mafia, ultimatum), tables, instruments, the lens's distortion, the calibrated set of 31 cameras (here
+each scene has one of its own), Panoptic's joints (19, hips 200 mm apart) and its missing ones.
 """
 
 WORLDS: dict[str, World] = {world.name: world for world in (DUET, STUDIO)}
 
 
-def scenes(
-    world: str, count: int, seed: int, split: str = "train", kinds: Iterable[str] | None = None
-) -> list[Scene]:
+def scenes(world: str, count: int, seed: int, split: str = "train", kinds: Iterable[str] | None = None) -> list[Scene]:
     """Independent single frames: every scene has its own people, kind, moment and camera.
 
     Parameters
