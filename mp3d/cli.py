@@ -237,14 +237,17 @@ def refresh(
     notebook: Annotated[str, typer.Argument(help="a name, such as pinet")],
     profile: Profile = "auto",
     budget: Budget = None,
+    parameter: Annotated[
+        list[str] | None, typer.Option("-p", help="any other parameter, as NAME=VALUE; repeatable")
+    ] = None,
 ) -> None:
     """Run notebooks/NAME.py, and store outputs and figures as the accepted ones."""
     from mp3d.notebook import resolve_profile
 
-    refresh_notebook(clone(), notebook, resolve_profile(profile), budget)
+    refresh_notebook(clone(), notebook, resolve_profile(profile), budget, **_pairs(parameter or []))
 
 
-def refresh_notebook(root: Path, name: str, profile: str, budget: float | None = None) -> None:
+def refresh_notebook(root: Path, name: str, profile: str, budget: float | None = None, **more: Any) -> None:
     """Execute `root`/notebooks/NAME.py into its .ipynb and figures/NAME/PROFILE.
 
     Nothing of either is touched before all has succeeded. Where the outputs are equal, so are the
@@ -264,7 +267,7 @@ def refresh_notebook(root: Path, name: str, profile: str, budget: float | None =
     if cell is None:
         raise BadInput(script, "parameters", "no cell with this tag", "one")
     results = root / "runs" / name / profile
-    values: dict[str, Any] = {"profile": profile, "budget": budget, "out": str(results)}
+    values: dict[str, Any] = {"profile": profile, "budget": budget, **more, "out": str(results)}
     values = {key: value for key, value in values.items() if value is not None}
     if unknown := [key for key in values if key not in parameters(cell.source)]:
         raise BadInput(script, "parameters", f"no {unknown[0]}", "an annotated default for it")

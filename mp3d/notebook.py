@@ -43,8 +43,9 @@ from plotly.offline import get_plotlyjs
 
 from mp3d import __version__
 from mp3d.claims import Run as Origin
-from mp3d.claims import Verdict, to_frame
+from mp3d.claims import Verdict, judge, load_claims, to_frame
 from mp3d.errors import BadInput
+from mp3d.study import Study
 
 PROFILES = ("smoke", "cpu", "gpu", "paper")
 MOST_POINTS = 2000  # in one figure: more makes a notebook slow to load and heavy to store
@@ -249,6 +250,7 @@ class Run:
     _files: dict[str, bytes] = field(default_factory=dict, repr=False)
     _page: list[str] = field(default_factory=list, repr=False)
     _verdicts: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    _kept_seconds: float = field(default=0.0, repr=False)
 
     @property
     def seed(self) -> int:
@@ -272,8 +274,9 @@ class Run:
 
     @property
     def cache(self) -> Path:
-        """Where trained networks are kept for all notebooks: runs/cache, or below a given `out`."""
-        return (self.out if self.parameters.get("out") else self.out.parent.parent) / "cache"
+        """Where studies and networks are kept for all notebooks: runs/cache, or in an `out` elsewhere."""
+        runs = (checkout() or Path.cwd()) / "runs"
+        return (runs if self.out.is_relative_to(runs) else self.out) / "cache"
 
     @property
     def workers(self) -> int:
@@ -281,6 +284,15 @@ class Run:
         if self.device.type == "cuda" or self.profile == "smoke":
             return 1
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    def study(self, study: Study) -> pd.DataFrame:
+        """A study's table: units that are kept are read, the others run, a process a core.
+
+        The time that kept units once took counts towards the run's `seconds`, so that a reader who starts
+        from nothing is told the right time.
+        """
+        self._kept_seconds += study.seconds_kept() / self.workers
+        return study.table(workers=self.workers)
 
     def facts(self) -> dict[str, Any]:
         """Where the numbers come from: what goes into run.json."""
@@ -295,7 +307,7 @@ class Run:
             "python": platform.python_version(),
             "versions": {package: metadata.version(package) for package in VERSIONS},
             "started": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds"),
-            "seconds": round(time.time() - self.started, 1),
+            "seconds": round(time.time() - self.started + self._kept_seconds, 1),
         }
 
     def provenance(self) -> None:
@@ -363,6 +375,10 @@ class Run:
         self._keep(name, ".csv", df.to_csv(index=index, lineterminator="\n").encode())
         self._page.append(_html(df, caption, digits))
         table(df, caption, digits)
+
+    def judge(self, paper: str, table: pd.DataFrame, *starts: str) -> None:
+        """Show the verdicts of a study's table on the claims whose ids begin so, e.g. "T4", "ours.companions"."""
+        self.claims(judge(load_claims(paper, *starts), table))
 
     def claims(self, verdicts: Sequence[Verdict]) -> None:
         """Show verdicts beside the results they judge; `finish` keeps all of a run's as claims.json."""

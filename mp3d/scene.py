@@ -37,9 +37,7 @@ class Person:
 
     def __post_init__(self):
         if self.xyz.shape != (len(self.skeleton), 3):
-            raise BadInput(
-                "Person", "xyz", self.xyz.shape, f"({len(self.skeleton)}, 3) for {self.skeleton}"
-            )
+            raise BadInput("Person", "xyz", self.xyz.shape, f"({len(self.skeleton)}, 3) for {self.skeleton}")
 
     @classmethod
     def of(
@@ -53,9 +51,7 @@ class Person:
         """A person from the 3D pose alone: `uv` is its projection, joints are visible and native unless said."""
         xyz = np.asarray(xyz, float)
         there = np.isfinite(xyz).all(-1)
-        visibility = (
-            np.where(there, VISIBLE, ABSENT).astype(np.uint8) if visibility is None else visibility
-        )
+        visibility = np.where(there, VISIBLE, ABSENT).astype(np.uint8) if visibility is None else visibility
         source = np.where(there, NATIVE, ABSENT).astype(np.uint8) if source is None else source
         return cls(xyz, camera.project(xyz), visibility, source, **more)
 

@@ -95,9 +95,7 @@ CORE14 = _skeleton(
 )
 """MPI17's joints 1 to 14: what metrics across data sets use."""
 
-MUCO21 = _skeleton(
-    "MUCO21", "pelvis", _MPI + "r_hand<r_wrist l_hand<l_wrist r_toe<r_ankle l_toe<l_ankle"
-)
+MUCO21 = _skeleton("MUCO21", "pelvis", _MPI + "r_hand<r_wrist l_hand<l_wrist r_toe<r_ankle l_toe<l_ankle")
 """MuCo-3DHP in 3DMPPE's composites."""
 
 SMAP15 = _skeleton("SMAP15", "pelvis", _PANOPTIC.format(joint1="head_top"))
@@ -208,9 +206,7 @@ def convert(
     if poses.shape[-2] != len(src):
         raise BadInput("convert", "poses", f"{poses.shape[-2]} joints", f"{len(src)} for {src}")
     plan = _plan(src, dst)
-    out = np.full(
-        (*poses.shape[:-2], len(dst), poses.shape[-1]), np.nan, np.result_type(poses, np.float32)
-    )
+    out = np.full((*poses.shape[:-2], len(dst), poses.shape[-1]), np.nan, np.result_type(poses, np.float32))
     for joint, (parts, _) in enumerate(plan):
         if parts:
             out[..., joint, :] = poses[..., list(parts), :].mean(-2)

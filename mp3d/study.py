@@ -9,6 +9,7 @@ so a killed study resumes with the units that are missing, and a changed configu
     summary(table, ["mpjpe"])
 """
 
+import ast
 import hashlib
 import inspect
 import json
@@ -16,6 +17,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -66,7 +68,7 @@ class Study:
 
     def path(self, variant: str, seed: int) -> Path:
         """The file of one unit; its name holds the hash of configuration, seed, data and code."""
-        key = digest(self.variants[variant], seed, self.data, inspect.getsource(self.run), code=self.code)
+        key = digest(self.variants[variant], seed, self.data, code=(self.run, *self.code))
         return Path(self.folder) / f"{self.name}-{variant}-{seed}-{key}.json"
 
     def missing(self) -> list[tuple[str, int]]:
@@ -74,11 +76,16 @@ class Study:
         units = [(variant, seed) for seed in self.seeds for variant in self.variants]
         return [unit for unit in units if not self.path(*unit).exists()]
 
+    def seconds_kept(self) -> float:
+        """What the stored units took, in seconds of one process."""
+        stored = [self.path(v, s) for s in self.seeds for v in self.variants]
+        return float(sum(json.loads(path.read_text())["seconds"] for path in stored if path.exists()))
+
     def seconds_left(self, workers: int = 1) -> float | None:
         """What the missing units will take, judged by the stored ones; None if there are none to judge by."""
-        stored = [self.path(v, s) for s in self.seeds for v in self.variants]
-        spent = [json.loads(path.read_text())["seconds"] for path in stored if path.exists()]
-        return float(np.mean(spent)) * len(self.missing()) / workers if spent else None
+        missing = len(self.missing())
+        stored = len(self.variants) * len(self.seeds) - missing
+        return self.seconds_kept() / stored * missing / workers if stored else None
 
     def table(self, workers: int = 1, progress: bool | None = None) -> pd.DataFrame:
         """Run what is missing and return all units as one table.
@@ -124,16 +131,36 @@ class Study:
                 raise
 
 
-def digest(*values: Any, code: Sequence[ModuleType] = ()) -> str:
-    """A short hash of plain values or dataclasses of them, and of the sources of modules and packages."""
+def digest(*values: Any, code: Sequence[ModuleType | Callable] = ()) -> str:
+    """A short hash of plain values or dataclasses of them, and of what modules, packages and functions do.
+
+    Of the code, comments, layout and docstrings do not count: mending a sentence keeps a stored result.
+    """
     sources = []
-    for module in code:
-        folders = getattr(module, "__path__", None)
-        inside = [file for folder in folders or () for file in Path(folder).rglob("*")]
-        files = sorted(f for f in inside if f.suffix in (".py", ".yaml")) or [Path(module.__file__)]
-        sources += [file.read_text() for file in files]
+    for thing in code:
+        if not isinstance(thing, ModuleType):
+            sources.append(_meaning(inspect.getsource(thing)))
+            continue
+        inside = [file for folder in getattr(thing, "__path__", ()) for file in Path(folder).rglob("*")]
+        files = sorted(f for f in inside if f.suffix in (".py", ".yaml")) or [Path(thing.__file__)]
+        sources += [_meaning(f.read_text()) if f.suffix == ".py" else f.read_text() for f in files]
     text = json.dumps([values, sources], default=_plain, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _meaning(source: str) -> str:
+    """A source's syntax tree without its docstrings and the annotations of its functions."""
+    tree = ast.parse(textwrap.dedent(source))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            node.body = [
+                part for part in node.body if not (isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant))
+            ]
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+        if isinstance(node, ast.arg):
+            node.annotation = None
+    return ast.dump(tree)
 
 
 def interval(

@@ -29,8 +29,9 @@
 
 # %% tags=["parameters"]
 profile: str = "auto"  # smoke, cpu, gpu or paper
-seed: int = 0  # of the pictures shown; training uses seeds 0, 1, 2, ... as the profile says
+seed: int = 0  # of nothing here: training uses seeds 0, 1, 2, ...
 budget: float = 1.0  # multiplies the profile's training steps
+seeds: int = 0  # how many; 0: as many as the profile says
 data: str = "synthetic"  # the only choice here; section 7 adds real poses
 samples: str = ""  # folder of the TDBU release's files for section 7; default: the variable MP3D_SAMPLES
 out: str = ""  # folder for figures and tables; default: runs/pinet/PROFILE
@@ -41,7 +42,6 @@ import pandas as pd
 import torch
 
 from mp3d import exercises, plots
-from mp3d.claims import judge, load_claims
 from mp3d.experiments import coupling, video
 from mp3d.experiments import pinet as experiment
 from mp3d.notebook import begin, exercise, source, table
@@ -159,8 +159,8 @@ source(pinet.loss)
 
 # %% tags=["nbval-ignore-output"]
 variants = ["input", "pinet", "self", "shuffled", "near2d", "update", "released_padding"]
-study = experiment.study("pinet", variants, run.profile, run.cache, run.budget)
-results = experiment.spread(study.table(workers=run.workers))
+study = experiment.study(variants, run.profile, run.cache, budget, seeds)
+results = experiment.spread(run.study(study))
 seeds = results["seed"].nunique()
 size = pinet.PROFILES[run.profile]
 people = int(results.query("variant == 'input' and seed == 0")["n"].sum())
@@ -179,20 +179,14 @@ print(
 # the 3DPCK of Table 1 is the mean of sequences: we print both.
 
 # %% tags=["nbval-ignore-output"]
-run.table(
-    experiment.by_sequence(results, run.profile),
-    "Tables 1 and 2 on `duet`: mm, mm, percent.",
-    "tables_1_2",
-    seeds,
-    "PI-Net's protocols, true roots, everybody matched",
-)
-run.claims(judge(load_claims("pinet", "S1", "T1", "T2"), results))
+sequences, protocol = experiment.by_sequence(results, run.profile), "PI-Net's protocols, true roots, all matched"
+run.table(sequences, "Tables 1 and 2 on `duet`: mm, mm, percent.", "tables_1_2", seeds, protocol)
+run.judge("pinet", results, "S1", "T1", "T2")
 
 # %% tags=["nbval-ignore-output"]
+figure = plots.gain_by_sequence(experiment.gain_by_scene(results))
 run.show(
-    plots.gain_by_sequence(experiment.gain_by_scene(results)),
-    "gain_by_sequence",
-    "Gain in MPJPE by sequence; open diamonds: the paper's sequences of the same number, on MuPoTS-3D.",
+    figure, "gain_by_sequence", "Gain in MPJPE by sequence; diamonds: the paper's S1 to S20, which are other scenes."
 )
 
 # %% tags=["nbval-ignore-output"]
@@ -201,11 +195,8 @@ network = experiment.trained(study.variants["pinet"].network, run.profile, 0, ru
 after = experiment.refined(network, scenes, estimates, 0)
 shown = experiment.typical(scenes, estimates, after)
 layers = {"truth": scenes[shown].xyz, "estimate": estimates[shown], "refined": after[shown]}
-run.show(
-    plots.skeletons_3d(layers, camera=scenes[shown].camera),
-    "before_after",
-    "Figure 1 on `duet`: the scene whose gain is the median one, before and after, and the truth.",
-)
+figure = plots.skeletons_3d(layers, camera=scenes[shown].camera)
+run.show(figure, "before_after", "Figure 1 on `duet`: before, after, truth, in the scene whose gain is the median one.")
 
 # %% [markdown]
 # ### Which joints gain? Table 3
@@ -215,7 +206,7 @@ run.show(
 # %% tags=["nbval-ignore-output"]
 joints = experiment.by_joint(results)
 run.table(joints, 'Table 3, 3DPCK in percent. Columns with "paper" are MuPoTS-3D, the others `duet`.', "table_3", seeds)
-run.claims(judge(load_claims("pinet", "T3"), results))
+run.judge("pinet", results, "T3")
 run.show(plots.gain_by_joint(experiment.gain_by_group(results)), "gain_by_joint", "Gain in 3DPCK by joint.")
 
 # %% [markdown]
@@ -227,21 +218,9 @@ run.show(plots.gain_by_joint(experiment.gain_by_group(results)), "gain_by_joint"
 # people recorded one by one, so nothing in it says how people interact.
 
 # %% tags=["nbval-ignore-output"]
-pairs = {
-    "all of PI-Net": ("pinet", "input"),
-    "nobody else (self)": ("self", "input"),
-    "by companions": ("pinet", "self"),
-    "by real companions, not strangers": ("pinet", "shuffled"),
-    "trained on composites": ("composited", "self"),
-    "real groups in training": ("pinet", "composited"),
-}
-parts = experiment.gains(results, pairs)
+parts = experiment.gains(results, experiment.PARTS)
 run.table(parts, "Where the gain comes from: paired differences in MPJPE, mm, 95 % interval.", "parts", seeds)
-run.claims(
-    judge(
-        load_claims("pinet", "ours.self", "ours.companions", "ours.real", "ours.composited", "ours.strangers"), results
-    )
-)
+run.judge("pinet", results, "ours.self", "ours.companions", "ours.real", "ours.composited", "ours.strangers")
 
 # %% [markdown]
 # ### How much could companions tell?
@@ -254,7 +233,7 @@ run.claims(
 linear = coupling.ridge_on_duet(run.profile)
 by_kind = experiment.gain_by_kind(results, linear, run.profile)
 run.table(by_kind, "Gain in MPJPE by knowing the companions, mm.", "coupling", seeds, "ridge: pair frame, 3 folds")
-run.claims(judge(load_claims("pinet", "ours.linear"), linear))
+run.judge("pinet", linear, "ours.linear")
 run.show(plots.coupling(by_kind), "coupling", "What companions tell, by kind of interaction.")
 
 # %% [markdown]
@@ -264,11 +243,10 @@ run.show(plots.coupling(by_kind), "coupling", "What companions tell, by kind of 
 
 # %% tags=["nbval-ignore-output"]
 attention = experiment.attention_pairs(network, scenes, estimates)
-three = attention.query("people == 3").groupby("place")["weight"].mean()
 run.show(
     plots.attention_by_distance(attention), "attention", "Weight of the person to refine on everybody, by distance."
 )
-run.claims(judge(load_claims("pinet", "S4"), results))
+run.judge("pinet", results, "S4")
 
 # %% tags=["nbval-ignore-output"]
 errors = pd.concat(
@@ -292,17 +270,9 @@ run.show(plots.error_by_distance(errors), "error_by_distance", "Error against th
 # | whether the order changes in training, in use, or both | both | `test_random`, `test_reverse`: trained near to far, used otherwise |
 
 # %% tags=["nbval-ignore-output"]
-choices = {
-    "order by 2D boxes": ("near2d", "pinet"),
-    "head on u alone": ("update", "pinet"),
-    "padding leaks": ("released_padding", "pinet"),
-    "used in random order": ("test_random", "pinet"),
-    "used in reverse order": ("test_reverse", "pinet"),
-    "used among strangers": ("test_strangers", "pinet"),
-}
-effects = experiment.gains(results, choices)
+effects = experiment.gains(results, experiment.CHOICES)
 run.table(effects, "Effect of each choice on MPJPE, mm; negative: worse than ours.", "choices", seeds)
-run.claims(judge(load_claims("pinet", "S3", "ours.order_2d", "ours.head", "ours.padding", "F3"), results))
+run.judge("pinet", results, "S3", "ours.order_2d", "ours.head", "ours.padding", "F3")
 run.show(plots.forest(effects), "choices", "Effect of what the paper leaves open.")
 
 # %% [markdown]
@@ -330,20 +300,14 @@ else:
 
 # %% tags=["nbval-ignore-output"]
 if folder is not None:
-    linear = video.ridge(folder, run.profile)
+    linear = video.ridge(folder, run.profile, seeds)
     learned = video.study(folder, run.profile, run.cache, run.budget).table(workers=run.workers)
     real = pd.concat([linear, learned], ignore_index=True)
-    pairs = {
-        "ridge": ("ridge_video", "ridge_self_video"),
-        "ridge, other moment": ("ridge_strangers_video", "ridge_self_video"),
-        "PI-Net": ("pinet_video", "self_video"),
-        "PI-Net, not strangers": ("pinet_video", "shuffled_video"),
-    }
     run.table(
-        experiment.gains(real, pairs), "Gain by companions in 20 real videos, mm.", "video", seeds, "pseudo-truth"
+        experiment.gains(real, video.PAIRS), "Gain by companions in 20 real videos, mm.", "video", seeds, "pseudo-truth"
     )
     run.table(video.by_video(real), "The same by video: MPJPE in mm against the pseudo-truth.", "video_by_video", seeds)
-    run.claims(judge(load_claims("pinet", "ours.linear_video", "ours.companions_video"), real))
+    run.judge("pinet", real, "ours.linear_video", "ours.companions_video")
 
 # %% [markdown]
 # ## 8. Exercises

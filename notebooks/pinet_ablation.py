@@ -28,8 +28,9 @@
 
 # %% tags=["parameters"]
 profile: str = "auto"  # smoke, cpu, gpu or paper
-seed: int = 0  # of nothing random here: training uses seeds 0, 1, 2, ... as the profile says
+seed: int = 0  # of nothing here: training uses seeds 0, 1, 2, ...
 budget: float = 1.0  # multiplies the profile's training steps
+seeds: int = 0  # how many; 0: as many as the profile says
 data: str = "synthetic"  # the only choice here
 out: str = ""  # folder for figures and tables; default: runs/pinet_ablation/PROFILE
 
@@ -38,7 +39,6 @@ import numpy as np
 import pandas as pd
 
 from mp3d import exercises, plots
-from mp3d.claims import judge, load_claims
 from mp3d.experiments import pinet as experiment
 from mp3d.notebook import begin, exercise, source, table
 from mp3d.papers import pinet
@@ -104,8 +104,8 @@ source(pinet.order)
 # goes on where it stopped.
 
 # %% tags=["nbval-ignore-output"]
-study = experiment.study("ablation", ["input", *experiment.VARIANTS], run.profile, run.cache, run.budget)
-results = experiment.spread(study.table(workers=run.workers))
+study = experiment.study(["input", *experiment.VARIANTS], run.profile, run.cache, budget, seeds)
+results = experiment.spread(run.study(study))
 seeds = results["seed"].nunique()
 size = pinet.PROFILES[run.profile]
 print(
@@ -121,7 +121,7 @@ print(
 # %% tags=["nbval-ignore-output"]
 rows = {"pinet": "T4/Intuitive", "random": "T4/Random", "reverse": "T4/Reverse", "near2d": ""}
 run.table(experiment.against_paper(results, rows), "Table 4. Paper: MuPoTS-3D; here: `duet`.", "table_4", seeds)
-run.claims(judge(load_claims("pinet", "T4", "ours.order_2d"), results))
+run.judge("pinet", results, "T4", "ours.order_2d")
 
 # %% [markdown]
 # ## 5. Table 5: attention and direction
@@ -132,7 +132,7 @@ run.claims(judge(load_claims("pinet", "T4", "ours.order_2d"), results))
 # %% tags=["nbval-ignore-output"]
 rows = {"neither": "T5/neither", "no_bi": "T5/no_bi", "no_att": "T5/no_att", "pinet": "T5/PI-Net"}
 run.table(experiment.against_paper(results, rows), "Table 5. Paper: MuPoTS-3D; here: `duet`.", "table_5", seeds)
-run.claims(judge(load_claims("pinet", "T5"), results))
+run.judge("pinet", results, "T5")
 
 # %% [markdown]
 # ## 6. Table 6: the unit
@@ -151,7 +151,7 @@ rows = {
     "gru4": "T6/4 GRU",
 }
 run.table(experiment.against_paper(results, rows), "Table 6. Paper: MuPoTS-3D; here: `duet`.", "table_6", seeds)
-run.claims(judge(load_claims("pinet", "T6"), results))
+run.judge("pinet", results, "T6")
 
 # %% [markdown]
 # ## 7. What the tables lack: networks that see nobody else
@@ -164,7 +164,7 @@ run.claims(judge(load_claims("pinet", "T6"), results))
 rows = {"input": "T6/None", "self": "", "shuffled": "", "composited": "", "neither": "T5/neither", "pinet": "T5/PI-Net"}
 run.table(experiment.against_paper(results, rows), "Controls. Paper: MuPoTS-3D; here: `duet`.", "controls", seeds)
 controls = ("ours.self", "ours.companions", "ours.real", "ours.composited", "ours.statistics", "ours.strangers")
-run.claims(judge(load_claims("pinet", *controls), results))
+run.judge("pinet", results, *controls)
 
 # %% [markdown]
 # ### All differences at once

@@ -135,28 +135,7 @@ run.table(rows, "Where the stand-in is wrong.", "error_by_axis", protocol=f"{len
 # pelvis; the mean of those 17 numbers is 39.66 mm.
 
 # %% tags=["nbval-check-output"]
-G = np.array(
-    [
-        (0, -700, 0),
-        (0, -500, 0),
-        (-200, -500, 0),
-        (-200, -200, 0),
-        (-200, 50, 0),
-        (200, -500, 0),
-        (200, -200, 0),
-        (200, 50, 0),
-        (-100, 0, 0),
-        (-100, 400, 0),
-        (-100, 800, 0),
-        (100, 0, 0),
-        (100, 400, 0),
-        (100, 800, 0),
-        (0, 0, 0),
-        (0, -250, 0),
-        (0, -600, 0),
-    ],
-    float,
-)
+G = exercises.TOY_POSE
 turned = G @ np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]]).T  # a quarter turn about the vertical
 cases = {"10 % too large": 1.1 * G, "turned by 90 degrees": turned, "one metre to the left": G - (1000, 0, 0)}
 rows = {

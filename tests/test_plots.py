@@ -123,7 +123,7 @@ def test_hidden_joints_are_hollow():
 
 
 def test_bad_input():
-    with pytest.raises(BadInput, match="plots[.]forest: low"):
+    with pytest.raises(BadInput, match="forest: low"):
         plots.forest(pd.DataFrame({"label": ["a"], "difference": [1.0]}))
     with pytest.raises(BadInput, match="no rows"):
         plots.gain_by_joint(GAINS.assign(joint="a").iloc[:0])

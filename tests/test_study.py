@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import mp3d.study as module
 from mp3d.errors import BadInput
 from mp3d.study import Study, UnitFailed, digest, interval, matrix, summary, write_json
 
@@ -216,3 +217,11 @@ class TestSummary:
         table.loc[0, "n"] = 99
         with pytest.raises(BadInput, match="several values for scene 'A'"):
             summary(table, ["mpjpe"])
+
+
+def test_a_digest_sees_what_code_does_and_not_how_it_is_told():
+    told = '"""A module."""\n\ndef f(x: int) -> int:\n    """Twice."""\n    return 2 * x  # twice\n'
+    plain, other = "def f(x):\n    return 2 * x\n", "def f(x):\n    return 3 * x\n"
+    assert module._meaning(told) == module._meaning(plain) != module._meaning(other)
+    assert digest(1, "a") == digest(1, "a") != digest(1, "b")
+    assert digest(1, code=(module,)) != digest(1, code=(digest,)) != digest(1)

@@ -78,6 +78,27 @@ ESTIMATORS = ("calibrated", "rootnet", "other")
 as large in depth, twice as large across, and whose people are too small rather than too large."""
 
 
+PARTS = {
+    "all of PI-Net": ("pinet", "input"),
+    "nobody else (self)": ("self", "input"),
+    "by companions": ("pinet", "self"),
+    "by real companions, not strangers": ("pinet", "shuffled"),
+    "trained on composites": ("composited", "self"),
+    "real groups in training": ("pinet", "composited"),
+}
+"""Where the gain comes from: label -> (variant, reference), for `gains`."""
+
+CHOICES = {
+    "order by 2D boxes": ("near2d", "pinet"),
+    "head on u alone": ("update", "pinet"),
+    "padding leaks": ("released_padding", "pinet"),
+    "used in random order": ("test_random", "pinet"),
+    "used in reverse order": ("test_reverse", "pinet"),
+    "used among strangers": ("test_strangers", "pinet"),
+}
+"""What the paper leaves open or contradicts, against our choice."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One variant at one size: what `run` needs besides the seed.
@@ -98,15 +119,15 @@ class Job:
     retests: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
 
 
-def study(
-    name: str,
-    variants: Sequence[str],
-    profile: str,
-    keep: Path,
-    budget: float = 1.0,
-    seeds: int | None = None,
-) -> Study:
-    """A `Study` of some of `VARIANTS`, and of "input", at the size of a profile; `spread` its table."""
+def study(variants: Sequence[str], profile: str, keep: Path, budget: float = 1.0, seeds: int = 0) -> Study:
+    """A `Study` of some of `VARIANTS`, and of "input", at the size of a profile; `spread` its table.
+
+    Parameters
+    ----------
+    keep : folder for results and networks; studies that share it share both
+    budget : factor on the profile's training steps
+    seeds : how many; 0: as many as the profile says
+    """
     unknown = set(variants) - {"input", *VARIANTS}
     if unknown:
         raise BadInput("pinet.study", "variants", sorted(unknown), "input, " + ", ".join(VARIANTS))
@@ -119,7 +140,7 @@ def study(
             network = replace(network, hidden=size.hidden)
         jobs[variant] = Job(network, profile, budget, str(keep), retests)
     return Study(
-        name,
+        "duet",
         run,
         jobs,
         range(seeds or size.seeds),

@@ -29,6 +29,14 @@ NETWORKS = {
     "self_video": PINetConfig(companions="none"),
     "shuffled_video": PINetConfig(companions="shuffled"),
 }
+PAIRS = {
+    "ridge": ("ridge_video", "ridge_self_video"),
+    "ridge, companion of another moment": ("ridge_strangers_video", "ridge_self_video"),
+    "PI-Net": ("pinet_video", "self_video"),
+    "PI-Net, not strangers": ("pinet_video", "shuffled_video"),
+}
+"""What companions give: label -> (variant, reference), for `pinet.gains`."""
+
 FOLDS = 5
 SMOKE = (1, 9, 11, 14, 18)
 """Videos of the `smoke` profile: as many as there are folds."""
@@ -44,13 +52,13 @@ class Job:
     samples: str
 
 
-def study(samples: Path, profile: str, keep: Path, budget: float = 1.0) -> Study:
-    """A `Study` of PI-Net trained and tested across videos, each video once a test video."""
+def study(samples: Path, profile: str, keep: Path, budget: float = 1.0, seeds: int = 0) -> Study:
+    """A `Study` of PI-Net trained and tested across videos, each video once a test video; parameters as for `duet`."""
     size = pinet.PROFILES[profile]
     networks = {"input_video": None} | {n: replace(c, hidden=size.hidden) for n, c in NETWORKS.items()}
     jobs = {name: Job(network, profile, budget, str(samples)) for name, network in networks.items()}
     code = (*CODE, mp3d.coupling, tdbu_outputs)
-    return Study("video", run, jobs, range(size.seeds), Path(keep) / "results", repr(size), code)
+    return Study("video", run, jobs, range(seeds or size.seeds), Path(keep) / "results", repr(size), code)
 
 
 @lru_cache(maxsize=1)
@@ -93,12 +101,12 @@ def run(job: Job, seed: int) -> pd.DataFrame:
     return scores(scenes, poses)
 
 
-def ridge(samples: Path, profile: str) -> pd.DataFrame:
+def ridge(samples: Path, profile: str, seeds: int = 0) -> pd.DataFrame:
     """The same with ridge regression, as a study's table: `ridge_self_video` and `ridge_video`, a row a video."""
     scenes = people(str(samples), profile)
     truths, groups = [s.xyz for s in scenes], [s.sequence for s in scenes]
     tables = []
-    for seed in range(pinet.PROFILES[profile].seeds):
+    for seed in range(seeds or pinet.PROFILES[profile].seeds):
         found = companion_gain(estimate(scenes, seed), truths, groups, folds=FOLDS, seed=seed)
         for column, variant in (
             ("input", "ridge_input_video"),

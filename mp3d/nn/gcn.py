@@ -23,7 +23,7 @@ class LearnedGraphConv(nn.Module):
     def __init__(self, nodes: int, features: int, width: int, layers: int):
         super().__init__()
         self.lift = nn.Linear(features, width)
-        self.node = nn.Parameter(0.1 * torch.randn(nodes, width))
+        self.node = nn.Parameter(torch.randn(nodes, width))
         self.query = nn.Linear(width, width, bias=False)
         self.key = nn.Linear(width, width, bias=False)
         self.convolutions = nn.ModuleList(
@@ -35,9 +35,7 @@ class LearnedGraphConv(nn.Module):
         share = (self.query(h) @ self.key(h).mT / h.shape[-1] ** 0.5).softmax(-1)
         return torch.eye(h.shape[1], device=h.device, dtype=h.dtype) + share
 
-    def forward(
-        self, x: Float[Tensor, "B N F"]
-    ) -> tuple[Float[Tensor, "B N F"], Float[Tensor, "B N N"]]:
+    def forward(self, x: Float[Tensor, "B N F"]) -> tuple[Float[Tensor, "B N F"], Float[Tensor, "B N N"]]:
         """The nodes' new features, and the adjacency that led to them."""
         h = self.lift(x) + self.node
         adjacency = self.adjacency(h)

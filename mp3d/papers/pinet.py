@@ -78,9 +78,9 @@ class Profile:
 
 
 PROFILES = {
-    "smoke": Profile(200, 2, 16, 16, 1, FitConfig(20, lr=3e-3, warmup=5, clip=1.0)),
-    "cpu": Profile(8_000, 10, 64, 64, 3, FitConfig(2_000, lr=3e-3, warmup=100, clip=1.0)),
-    "gpu": Profile(100_000, 50, 256, 256, 5, FitConfig(20_000, lr=1e-3, warmup=500, clip=1.0)),
+    "smoke": Profile(96, 2, 16, 16, 1, FitConfig(8, lr=3e-3, warmup=2, clip=1.0)),
+    "cpu": Profile(8_000, 20, 96, 48, 3, FitConfig(1_300, lr=3e-3, warmup=100, clip=1.0)),
+    "gpu": Profile(20_000, 25, 256, 1024, 3, FitConfig(1_600, lr=3e-3, warmup=100, clip=1.0)),
     # Section 3.4: 33.4k images, 80.7k people, 25 epochs at batch 4.
     "paper": Profile(33_400, 500, 256, 4, 3, FitConfig(504_375, lr=1e-5, lr_end=1e-8, every=20_175)),
 }

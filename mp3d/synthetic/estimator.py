@@ -97,9 +97,7 @@ class EstimatorConfig:
 def calibrated() -> EstimatorConfig:
     """The configuration that `python -m mp3d.experiments.calibration` wrote."""
     stored = yaml.safe_load(files("mp3d.synthetic").joinpath("estimator.yaml").read_text())
-    return EstimatorConfig(
-        tuple(stored["depth_mm"][group] for group in GROUPS), stored["turn"], stored["systematic"]
-    )
+    return EstimatorConfig(tuple(stored["depth_mm"][group] for group in GROUPS), stored["turn"], stored["systematic"])
 
 
 def estimate(
@@ -190,9 +188,7 @@ def estimate(
     # 5. read-out: the grid ends at the crop and at +-1000 mm; then along the ray
     cells, z_rel = cells.clip(0, GRID), z_rel.clip(-DEPTH_MM / 2, DEPTH_MM / 2)
     z_root = truth[:, 14, 2] * (1 + (config.root * draw["root"] if root == "rootnet" else 0))
-    poses = back_project(
-        cells / GRID * side[:, None, None] + corner[:, None], z_rel + z_root[:, None], k
-    )
+    poses = back_project(cells / GRID * side[:, None, None] + corner[:, None], z_rel + z_root[:, None], k)
 
     # 6. limb lengths and stature of another skeleton than the truth's
     factor = 1 + systematic(split, config) + config.stature * draw["stature"][:, None]
@@ -203,9 +199,7 @@ def _draws(rng: np.random.Generator, people: int) -> dict[str, np.ndarray]:
     """All random numbers, a row a person, so that the first scenes do not depend on the ones behind them."""
     normal = rng.spawn(1)[0].standard_normal((people, 17 * 3 + 5))
     uniform = rng.spawn(1)[0].random((people, 17 + 3))
-    heavy = np.sqrt(
-        -np.log(1 - uniform[:, 19:])
-    )  # makes Student's t with two degrees of freedom of a normal
+    heavy = np.sqrt(-np.log(1 - uniform[:, 19:]))  # makes Student's t with two degrees of freedom of a normal
     return {
         "joint": normal[:, :51].reshape(people, 17, 3).copy(),
         "turn": normal[:, 51:53] / heavy,
@@ -238,9 +232,7 @@ def _stretch(poses, factor):
     out = poses.copy()
     for joint in (15, 1, 0, 16, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13):  # parents before children
         parent = MPI17.parents[joint]
-        out[:, joint] = out[:, parent] + factor[:, joint, None] * (
-            poses[:, joint] - poses[:, parent]
-        )
+        out[:, joint] = out[:, parent] + factor[:, joint, None] * (poses[:, joint] - poses[:, parent])
     return out
 
 

@@ -197,7 +197,11 @@ def _meet(
 
 
 def handshake(draw: Draw, bodies: Body, t: np.ndarray) -> Performance:
-    """Two people shake right hands; some put the left to the other's elbow."""
+    """Two people shake right hands, some with the left at the other's elbow.
+
+    At the shake the wrists are within 30 mm, but for about one frame in a thousand in which a joint limit holds an
+    arm back.
+    """
     x = (t / draw.uniform(2.2, 3.6) + draw.uniform(0, 1)) % 1
     weight = smoothstep(x / 0.18) - smoothstep((x - 0.75) / 0.2)
     beat = draw.uniform(8, 45) * np.sin(2 * np.pi * draw.uniform(1.8, 3.0) * t) * weight
@@ -210,7 +214,10 @@ def handshake(draw: Draw, bodies: Body, t: np.ndarray) -> Performance:
 
 
 def high_five(draw: Draw, bodies: Body, t: np.ndarray) -> Performance:
-    """Two people bring right hands, left hands, or both together at head height."""
+    """Two people bring right hands, left hands, or both together at head height.
+
+    The wrists then are within 30 mm, but for about two frames in a thousand in which a joint limit holds an arm back.
+    """
     x = (t / draw.uniform(1.4, 2.6) + draw.uniform(0, 1)) % 1
     weight = smoothstep(x / 0.35) - smoothstep((x - 0.55) / 0.4)
     way, z = draw.integer(3), draw.uniform(-80, 80)
@@ -321,7 +328,10 @@ def _guard(draw: Draw, body: Body, t: np.ndarray) -> Pose:
 
 
 def sparring(draw: Draw, bodies: Body, t: np.ndarray) -> Performance:
-    """Blow and answer: one punches or kicks, the other blocks there or leans out of the way."""
+    """Blow and answer: one punches or kicks, the other blocks there or leans out of the way.
+
+    About four blows of ten meet a wrist (within 60 mm); a quarter is dodged, the rest is out of the arms' reach.
+    """
     period, start = draw.uniform(1.1, 1.9), draw.uniform(0, 50)
     clock = t / period + start
     number = np.floor(clock).astype(int) % 64

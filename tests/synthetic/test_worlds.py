@@ -1,0 +1,193 @@
+"""The worlds' promises: streams, people, cameras, what is seen. Lengths in mm."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mp3d.errors import BadInput
+from mp3d.skeletons import MPI17, NATIVE
+from mp3d.synthetic.body import LOWER_ARMS, capsules, segment_distance
+from mp3d.synthetic.worlds import DUET, KINDS, MAX_PENETRATION, STUDIO, WORLDS, _shots, scenes, sequences
+
+SIZE = {"duet": 300, "studio": 80}
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return {world: scenes(world, count, seed=0) for world, count in SIZE.items()}
+
+
+@pytest.fixture(scope="module")
+def videos():
+    return sequences("duet", seed=0, frames=13)
+
+
+def content(scene):
+    """Everything a scene holds, as bytes."""
+    camera = scene.camera
+    arrays = (scene.xyz, scene.uv, scene.visibility, camera.k, camera.rotation, camera.translation)
+    names = (scene.world, scene.sequence, scene.frame, scene.kind, camera.width, camera.height)
+    return repr(names).encode() + b"".join(a.tobytes() for a in arrays)
+
+
+def contents(some):
+    return [content(scene) for scene in some]
+
+
+def inside(scene):
+    """(P, 17): which joints fall into the image."""
+    return ((scene.uv >= 0) & (scene.uv < [scene.camera.width, scene.camera.height])).all(-1)
+
+
+# ----------------------------------------------------------------------------------------- streams
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_shorter_stream_is_the_beginning_of_a_longer_one(world, drawn):
+    whole = contents(drawn[world])  # duet's go on past a block
+    assert contents(scenes(world, 20, seed=0)) == whole[:20]
+    assert scenes(world, 0, seed=0) == [] and len(whole) == SIZE[world]
+    assert len(set(whole)) == len(whole)
+
+
+def test_seeds_splits_worlds_and_videos_have_streams_of_their_own(videos):
+    some = [scenes("duet", 5, seed=0), scenes("duet", 5, seed=1), scenes("duet", 5, seed=0, split="test")]
+    some += [scenes("duet", 5, seed=0, kinds=["talk"]), *videos]
+    poses = [scene.xyz.tobytes() for part in some for scene in part]
+    assert len(set(poses)) == len(poses)
+
+
+def test_videos_are_the_same_each_time_and_differ_by_seed_and_split(videos):
+    short = sequences("duet", seed=0, frames=1)
+    again, other, train = (
+        sequences("duet", seed=s, split=p, frames=1) for s, p in ((0, "test"), (1, "test"), (0, "train"))
+    )
+    assert [contents(v) for v in again] == [contents(v) for v in short]
+    for different in (other, train):
+        assert not {content(v[0])[-200:] for v in short} & {content(v[0])[-200:] for v in different}
+
+
+# ------------------------------------------------------------------------------------------ scenes
+
+
+@pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
+def test_every_kind_and_number_of_people_occurs(world, drawn):
+    some = drawn[world.name]
+    kinds = [scene.kind for scene in some]
+    assert set(kinds) == set(world.kinds) <= set(KINDS)
+    share = np.array([kinds.count(kind) for kind in world.kinds]) / len(some)
+    assert np.abs(share - 1 / len(world.kinds)).max() < 0.12
+    low, high = world.people
+    assert {len(scene.people) for scene in some} == set(range(low, high + 1))
+    assert {(s.camera.width, s.camera.height) for s in some} == set(world.images)
+    only = scenes(world.name, 8, seed=0, kinds=["apart", "talk"])
+    assert {scene.kind for scene in only} == {"apart", "talk"}
+
+
+@pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
+def test_a_scene_agrees_with_its_camera(world, drawn):
+    shares = []
+    for scene in drawn[world.name]:
+        np.testing.assert_allclose(scene.camera.project(scene.xyz), scene.uv, rtol=0, atol=1e-9)
+        np.testing.assert_array_equal(scene.visibility == 0, ~inside(scene))  # 0 only outside the image
+        assert inside(scene).mean(-1).min() >= world.inside  # single frames: the promise holds frame by frame
+        assert [p.identity for p in scene.people] == list(range(len(scene.people)))
+        assert all((p.source == NATIVE).all() and p.skeleton is MPI17 for p in scene.people)
+        shares.append(np.bincount(scene.visibility.ravel(), minlength=3) / scene.visibility.size)
+        floor = scene.camera.to_world(scene.xyz)[..., 1]
+        assert floor.max() < 0 and floor.max(-1).min() > -110  # everybody's lower ankle is at an ankle's height
+        turn, place = scene.camera.rotation, scene.camera.to_world(np.zeros(3))
+        np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-12)
+        assert np.linalg.det(turn) > 0 and world.height[0] <= -place[1] <= world.height[1]
+        assert world.focal[0] <= scene.camera.fx <= world.focal[1]
+    outside, hidden, seen = np.mean(shares, 0)
+    assert outside < (0.01 if world is DUET else 0.05) and 0.1 < hidden < 0.4 and seen > 0.6
+
+
+def test_people_stand_as_far_off_and_as_large_as_in_the_real_data(drawn):
+    for world, (near, far) in ((DUET, (2400, 9000)), (STUDIO, (2400, 9000))):
+        depth = np.concatenate([scene.roots[:, 2] for scene in drawn[world.name]])
+        assert near < depth.min() and depth.max() < far
+        low, high = world.depth
+        assert ((depth > low - 500) & (depth < high + 500)).mean() > (0.95 if world is DUET else 0.4)
+        height = np.concatenate([s.boxes[:, 3] / s.camera.height for s in drawn[world.name]])
+        assert 0.3 < np.median(height) < 0.6
+
+
+def test_nobody_passes_through_anybody():
+    """Depth of every pair of capsules, from the distance of their axes: at most 90 mm for arms, 30 for the rest."""
+    rng, deepest = np.random.default_rng(0), np.zeros(2)
+    for world, people in ((DUET, 2), (DUET, 3), (STUDIO, 8)):
+        for kind in world.kinds:
+            for shots in _shots(world, kind, people, rng, 6):
+                first, last, radius = capsules(shots.bodies, shots.points)
+                for a in range(people):
+                    for b in range(a):
+                        p = [v[:, :, a, :, None] for v in (first, last, radius[..., None])]
+                        q = [v[:, :, b, None, :] for v in (first, last, radius[..., None])]
+                        depth = (p[2] + q[2])[..., 0] - segment_distance(p[0], p[1], q[0], q[1])
+                        arms = np.broadcast_to(LOWER_ARMS[:, None] & LOWER_ARMS, depth.shape)
+                        deepest = np.maximum(deepest, [depth[arms].max(), depth[~arms].max()])
+    assert (deepest <= np.array(MAX_PENETRATION) + 1e-6).all()
+    assert MAX_PENETRATION == (90.0, 30.0)  # as the module's docstring says
+    assert deepest[0] > 20  # hands do meet
+
+
+def test_a_studio_of_every_size():
+    for people in range(3, 9):
+        world = replace(STUDIO, people=(people, people))
+        shots = next(_shots(world, "talk", people, np.random.default_rng(people), 2))
+        assert shots.points.shape[1:] == (1, people, 22, 3) and (shots.visibility == 2).mean() > 0.4
+
+
+# ------------------------------------------------------------------------------------------ videos
+
+
+def test_videos_have_the_people_and_kinds_they_promise(videos):
+    assert [v[0].sequence for v in videos] == [f"D{i}" for i in range(1, 21)]
+    three = {7, *range(13, 21)}  # as in MuPoTS-3D
+    assert {i for i, v in enumerate(videos, 1) if len(v[0].people) == 3} == three
+    assert all(len(v[0].people) == 2 for i, v in enumerate(videos, 1) if i not in three)
+    assert {v[0].kind for v in videos} == set(KINDS)
+
+
+def test_a_video_is_of_the_same_people_before_a_fixed_camera(videos):
+    bones = [
+        (j, p) for j, p in enumerate(MPI17.parents) if p >= 0 and (j, p) not in {(2, 1), (5, 1), (8, 14), (11, 14)}
+    ]
+    child, parent = np.array(bones).T
+    for video in videos:
+        first = video[0]
+        assert [s.frame for s in video] == list(range(13)) and {s.kind for s in video} == {first.kind}
+        assert all(s.camera.k.tolist() == first.camera.k.tolist() for s in video)
+        assert all((s.camera.rotation == first.camera.rotation).all() for s in video)
+        assert all([p.identity for p in s.people] == [p.identity for p in first.people] for s in video)
+        xyz = np.stack([s.xyz for s in video])
+        length = np.linalg.norm(xyz[..., child, :] - xyz[..., parent, :], axis=-1)
+        np.testing.assert_allclose(length, length[:1].repeat(13, 0), rtol=1e-9)  # nobody is exchanged
+        speed = np.linalg.norm(np.diff(xyz, axis=0), axis=-1) * DUET.rate / 1000
+        assert 0.02 < speed.max() < 10  # m/s
+        assert np.mean([inside(s).mean(-1) for s in video], 0).min() >= DUET.inside
+
+
+# --------------------------------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: scenes("duet", 1, 0), "world: found 'duet', expected one of duet, studio"),
+        (lambda: sequences("street", 0), "world: found 'street'"),
+        (lambda: scenes("duet", 1, 0, split="val"), "split: found 'val', expected one of train, test"),
+        (lambda: sequences("duet", 0, split="all"), "split: found 'all'"),
+        (lambda: scenes("duet", 1, 0, kinds=["hug"]), "kinds: found 'hug'"),
+        (lambda: scenes("studio", 1, 0, kinds=["sparring"]), "kinds: found 'sparring'"),
+        (lambda: scenes("duet", 1, 0, kinds=[]), "count, kinds"),
+        (lambda: scenes("duet", -1, 0), "count, kinds"),
+        (lambda: sequences("duet", 0, frames=0), "frames: found 0, expected at least 1"),
+    ],
+)
+def test_bad_input(call, message):
+    with pytest.raises(BadInput, match=message):
+        call()
