@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, is_dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -148,6 +149,7 @@ def digest(*values: Any, code: Sequence[ModuleType | Callable] = ()) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+@cache
 def _meaning(source: str) -> str:
     """A source's syntax tree without its docstrings and the annotations of its functions."""
     tree = ast.parse(textwrap.dedent(source))

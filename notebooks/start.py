@@ -28,6 +28,7 @@ import pandas as pd
 
 from mp3d import exercises, plots
 from mp3d.camera import Camera
+from mp3d.experiments import gallery
 from mp3d.metrics.errors import joint_errors, mpjpe, pa_mpjpe
 from mp3d.metrics.pck import auc3d, pck3d, rescale_bones
 from mp3d.notebook import begin, exercise, source, table
@@ -108,6 +109,13 @@ run.show(
     "two_people",
     "Two people and what an estimator that looks at them one by one makes of them. Turn it.",
 )
+
+# %% [markdown]
+# What else they do, alone and together. Left limbs are darker. `apart` is the honest control: people who ignore each other.
+
+# %% tags=["nbval-ignore-output"]
+run.show(plots.scene_sheet(*gallery.actions(seed)), "actions", "Each action of one person, at moments 0.6 s apart.")
+run.show(plots.scene_sheet(*gallery.interactions(seed)), "interactions", "Each interaction, two examples.")
 
 # %% tags=["nbval-check-output"]
 print("poses:", truth.shape, "estimates:", guess.shape)

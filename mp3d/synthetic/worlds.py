@@ -152,7 +152,7 @@ def scenes(world: str, count: int, seed: int, split: str = "train", kinds: Itera
     chosen = place.kinds if kinds is None else kinds
     for kind in chosen:
         if kind not in place.kinds:
-            raise BadInput("scenes", "kinds", kind, "some of " + ", ".join(place.kinds))
+            raise BadInput("scenes", "kinds", repr(kind), "some of " + ", ".join(place.kinds))
     if count < 0 or not chosen:
         raise BadInput("scenes", "count, kinds", (count, chosen), "a count >= 0 and a kind")
     made: list[Scene] = []
@@ -196,9 +196,9 @@ def sequences(world: str, seed: int, split: str = "test", frames: int = 50) -> l
 
 def _world(name: str, split: str) -> World:
     if name not in WORLDS:
-        raise BadInput("synthetic.worlds", "world", name, "one of " + ", ".join(WORLDS))
+        raise BadInput("synthetic.worlds", "world", repr(name), "one of " + ", ".join(WORLDS))
     if split not in SPLITS:
-        raise BadInput("synthetic.worlds", "split", split, "one of " + ", ".join(SPLITS))
+        raise BadInput("synthetic.worlds", "split", repr(split), "one of " + ", ".join(SPLITS))
     return WORLDS[name]
 
 
@@ -262,13 +262,26 @@ def _shots(
 
 
 def _clear(bodies: Body, points: np.ndarray) -> np.ndarray:
-    """(n,) whether in all frames nobody passes through anybody."""
+    """(n,) whether in all frames nobody passes through anybody by more than `MAX_PENETRATION`."""
     good = np.ones(len(points), bool)
+    low, high = points.min(-2), points.max(-2)  # the joints' boxes, (n, F, P, 3)
+    skin = 0.06 * (bodies.stature * bodies.girth)[..., None]  # no capsule is thicker
+    arms, rest = MAX_PENETRATION
+
+    def depth(which: np.ndarray, a: int, b: int, contact: bool) -> np.ndarray:
+        some, shape = bodies[which], points[which]
+        return penetration(some[..., a], shape[..., a, :, :], some[..., b], shape[..., b, :, :], contact)
+
     for b in range(points.shape[2]):
         for a in range(b):
-            pair = (bodies[..., a], points[..., a, :, :], bodies[..., b], points[..., b, :, :])
-            for contact, limit in zip((True, False), MAX_PENETRATION, strict=True):
-                good &= (penetration(*pair, contact) <= limit).all(1)
+            room = (
+                np.maximum(low[:, :, a] - high[:, :, b], low[:, :, b] - high[:, :, a]) - skin[:, :, a] - skin[:, :, b]
+            )
+            near = np.flatnonzero(good & (room < 0).all(-1).any(1))  # the others' boxes are apart
+            found = depth(near, a, b, True)
+            good[near] = (found <= arms).all(1)
+            deep = near[good[near] & (found > rest).any(1)]  # which only arms may be
+            good[deep] = (depth(deep, a, b, False) <= rest).all(1)
     return good
 
 

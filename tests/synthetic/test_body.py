@@ -236,6 +236,11 @@ def signed_distance(points, first, last, radius):
     return np.linalg.norm(offset - share[..., None] * axis, axis=-1) - radius
 
 
+def nearest(capsules, which):
+    """The signed distance of N points from the nearest capsule that counts for each (N, K), as a function."""
+    return lambda points: np.where(which, signed_distance(points, *capsules), np.inf).min(-1)
+
+
 def march(rays, distance_at, limit=20000.0):
     """Walk along each ray by the signed distance until a surface is met: distance or infinity, and closest pass."""
     t, closest = np.zeros(len(rays)), np.full(len(rays), np.inf)
@@ -296,7 +301,7 @@ def test_visibility_against_a_marching_ray():
         shots = next(_shots(DUET, kind, 3, rng, 3))
         for i in range(len(shots.k)):
             bodies, points = shots.bodies[i, 0], shots.points[i, 0]
-            first, last, radius = (v.reshape(-1, *v.shape[2:]) for v in b.capsules(bodies, points))
+            shapes = [v.reshape(-1, *v.shape[2:]) for v in b.capsules(bodies, points)]
             everything = np.ones((3, 17), bool)
             fast = b.visibility(bodies, points, everything)
             for p in range(3):
@@ -304,17 +309,9 @@ def test_visibility_against_a_marching_ray():
                 far = np.linalg.norm(joints, axis=-1)
                 mine = np.repeat(np.arange(3), len(b.CAPSULES)) == p
                 ends = np.array([[name in capsule[:2] for capsule in b.CAPSULES] * 3 for name in b.POINTS[:17]])
-                skin = mine & (ends | (signed_distance(joints, first, last, radius) < 0))
-                met, pass_by = zip(
-                    *(
-                        march(
-                            joints / far[:, None],
-                            lambda x, of=of: np.where(of, signed_distance(x, first, last, radius), np.inf).min(-1),
-                            limit=12000.0,
-                        )
-                        for of in (skin, ~skin)
-                    )
-                )
+                skin = mine & (ends | (signed_distance(joints, *shapes) < 0))
+                rays = joints / far[:, None]
+                met, pass_by = zip(*(march(rays, nearest(shapes, which), limit=12000.0) for which in (skin, ~skin)))
                 surface = np.minimum(met[0], far)
                 clear = (np.abs(met[1] - surface) > 1) & ((pass_by[1] < 1e-6) | (pass_by[1] > 0.1))
                 slow = np.where(met[1] < surface, 1, 2)

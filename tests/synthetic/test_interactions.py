@@ -39,10 +39,9 @@ def test_nobody_sinks_floats_jumps_or_breaks_a_hinge(kind, people):
 
 
 def meeting(act):
-    """How far apart the wrists are that meet: right, left, or both crosswise; the best of the three."""
-    r, l = (act.points[:, :, :2, wrist] for wrist in (R_WRIST, L_WRIST))
-    cross = np.maximum(gap(r[:, :, 0], l[:, :, 1]), gap(l[:, :, 0], r[:, :, 1]))
-    return gap(r[:, :, 0], r[:, :, 1]), gap(l[:, :, 0], l[:, :, 1]), cross
+    """How far apart the wrists are that meet: right, left, or both crosswise."""
+    (r0, r1), (l0, l1) = (np.moveaxis(act.points[:, :, :2, wrist], 2, 0) for wrist in (R_WRIST, L_WRIST))
+    return gap(r0, r1), gap(l0, l1), np.maximum(gap(r0, l1), gap(l0, r1))
 
 
 @pytest.mark.parametrize("people", [2, 3])

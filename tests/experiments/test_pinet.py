@@ -1,0 +1,140 @@
+"""What the PI-Net notebooks run, at the smallest size, and the numbers that need no training."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mp3d.errors import BadInput
+from mp3d.experiments import pinet as experiment
+from mp3d.metrics.errors import mpjpe
+from mp3d.papers import pinet
+from mp3d.papers.pinet import PINet, PINetConfig
+
+
+@pytest.fixture(scope="module")
+def people():
+    return experiment.test_people("smoke")
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    study = experiment.study(["input", "pinet", "shuffled", "self"], "smoke", tmp_path_factory.mktemp("keep"), seeds=2)
+    return study, study.table()
+
+
+def test_the_test_people_are_twenty_sequences_and_estimates_of_them(people):
+    scenes, estimates = people
+    assert list(dict.fromkeys(s.sequence for s in scenes)) == [f"D{n}" for n in range(1, 21)]
+    assert all(e.shape == s.xyz.shape for s, e in zip(scenes, estimates, strict=True))
+    again = experiment.test_people("smoke", "rootnet")[1]
+    roots = [np.abs(a[:, 14, 2] / s.roots[:, 2] - 1).max() for s, a in zip(scenes, again, strict=True)]
+    assert 0.01 < np.mean(roots) < 0.2
+
+
+def test_scores_against_a_plain_loop(people):
+    scenes, estimates = people
+    rows = experiment.scores(scenes, estimates).set_index("scene")
+    for name in ("D1", "D7"):
+        errors = [
+            np.linalg.norm((e - e[14]) - (t - t[14]), axis=1).mean()
+            for scene, estimate in zip(scenes, estimates, strict=True)
+            if scene.sequence == name
+            for e, t in zip(estimate, scene.xyz, strict=True)
+        ]
+        assert rows.loc[name, "n"] == len(errors)
+        assert rows.loc[name, "mpjpe"] == pytest.approx(np.mean(errors))
+    perfect = experiment.scores(scenes, [s.xyz for s in scenes])
+    assert perfect["mpjpe"].max() < 1e-9 and (perfect["pck3d"] == 100).all()
+    np.testing.assert_allclose(perfect["auc3d"], 100 * 30 / 31)
+
+
+def test_a_study_has_all_rows_and_retests_become_variants(table):
+    _, wide = table
+    rows = experiment.spread(wide)
+    assert set(rows["variant"]) == {
+        *("input", "pinet", "self", "shuffled", "composited", "other_estimator", "input_rootnet"),
+        *("test_random", "test_reverse", "test_strangers", "pinet_other_estimator", "pinet_rootnet"),
+    }
+    assert (rows.groupby(["variant", "seed"])["scene"].nunique() == 20).all()
+    assert not any("@" in column for column in rows)
+    pairs = rows[rows["scene"].isin(["D1", "D2"])].pivot_table("mpjpe", ["seed", "scene"], "variant")
+    np.testing.assert_allclose(pairs["pinet"], pairs["test_random"])  # two people: the order cannot matter
+    triples = rows[rows["scene"] == "D14"].pivot_table("mpjpe", "seed", "variant")
+    assert (triples["pinet"] != triples["test_reverse"]).all()
+    assert (rows.query("variant == 'pinet'")["parameters"] == 3_408_896).all()
+
+
+def test_trained_networks_are_kept_and_read(table, tmp_path):
+    study, _ = table
+    job = study.variants["pinet"]
+    folder = experiment.place(job.network, "smoke", 0, study.folder.parent)
+    stamp = (folder / "network.pt").stat().st_mtime_ns
+    first = experiment.trained(job.network, "smoke", 0, study.folder.parent)
+    assert (folder / "network.pt").stat().st_mtime_ns == stamp
+    fresh = experiment.trained(job.network, "smoke", 0, tmp_path)  # the same seed gives the same weights
+    for a, b in zip(first.parameters(), fresh.parameters(), strict=True):
+        assert a.equal(b)
+    assert experiment.place(job.network, "smoke", 1, tmp_path) != experiment.place(job.network, "smoke", 0, tmp_path)
+    curves = experiment.curves(replace(study, variants={"pinet": job}))
+    assert set(curves["seed"]) == {0, 1} and (curves["loss"] > 0).all()
+
+
+def test_attention_rows_sum_to_one(people):
+    scenes, estimates = people
+    pairs = experiment.attention_pairs(PINet(PINetConfig(hidden=8)), scenes, estimates)
+    assert (pairs.query("place == 0")["distance"] == 0).all()
+    assert pairs.query("place > 0")["distance"].min() > 200
+    firsts = pairs.groupby((pairs["place"] == 0).cumsum())
+    np.testing.assert_allclose(firsts["weight"].sum(), 1, rtol=1e-5)
+    assert firsts["distance"].min().eq(0).all()
+    assert (pairs.query("place == 2")["distance"].to_numpy() > 200).all()
+    wide = experiment.attention(PINet(PINetConfig(hidden=8)), scenes, estimates)
+    assert wide["attention_far"].isna().sum() == 11  # the sequences of two people
+
+
+def test_floors_are_what_a_perfect_network_leaves(people):
+    scenes, estimates = people
+    floor = experiment.floors("smoke")
+    assert floor.loc["in the group", "MPJPE"] < floor.loc["alone", "MPJPE"] < floor.loc["input", "MPJPE"]
+    scene, estimate = scenes[0], estimates[0]  # by hand, for the first scene
+    flat, wrong = scene.xyz.reshape(-1, 3), estimate.reshape(-1, 3)
+    best = (flat - flat.mean(0)) / flat.std(0, ddof=1) * wrong.std(0, ddof=1) + wrong.mean(0)
+    by_hand = mpjpe(best.reshape(scene.xyz.shape), scene.xyz).mean()
+    people_ = experiment.sequences(scenes[:1], estimates[:1], PINetConfig(), 0)
+    (m, s), (mi, si) = (
+        pinet.statistics(x, people_.real[..., None].expand(x.shape[:-1])) for x in (people_.truth, people_.poses)
+    )
+    got = ((people_.truth - m) / s * si + mi)[:, 0].numpy()
+    assert mpjpe(got, scene.xyz).mean() == pytest.approx(by_hand, rel=1e-3)
+
+
+def test_gains_are_paired_and_positive_where_the_variant_is_better(table):
+    rows = experiment.spread(table[1])
+    shifted = rows[rows["variant"] == "input"].assign(variant="better")
+    shifted["mpjpe"] -= 3.0
+    both = experiment.gains(
+        pd.concat([rows.query("variant == 'input'"), shifted]), {"x": ("better", "input"), "y": ("input", "better")}
+    )
+    np.testing.assert_allclose(both["difference"], [3, -3])
+    np.testing.assert_allclose(both["low"], [3, -3], atol=1e-9)
+
+
+def test_tables_of_the_notebooks(table):
+    rows = experiment.spread(table[1])
+    by_sequence = experiment.by_sequence(rows, "smoke")
+    assert list(by_sequence.index[-2:]) == ["mean of sequences", "mean of people"]
+    inputs = rows[(rows["variant"] == "input") & (rows["seed"] == 0)]
+    weighted = np.average(inputs["mpjpe"], weights=inputs["n"])
+    assert by_sequence.loc["mean of people", "MPJPE before"] == pytest.approx(weighted)
+    joints = experiment.by_joint(rows)
+    assert joints.loc["Wrist", "paper's gain"] == pytest.approx(1.5)
+    beside = experiment.against_paper(rows, {"pinet": "T5/PI-Net", "self": ""})
+    assert beside.loc["pinet", "paper MPJPE"] == 121.7 and np.isnan(beside.loc["self", "paper MPJPE"])
+    assert experiment.gain_by_scene(rows)["paper"].iloc[1] == pytest.approx(8.0)  # S2: 159.3 to 151.3
+
+
+def test_bad_input(tmp_path):
+    with pytest.raises(BadInput, match="gru5"):
+        experiment.study(["gru5"], "smoke", tmp_path)
