@@ -376,8 +376,8 @@ class Run:
         self._page.append(_html(df, caption, digits))
         table(df, caption, digits)
 
-    def judge(self, paper: str, table: pd.DataFrame, *starts: str) -> None:
-        """Show the verdicts of a study's table on the claims whose ids begin so, e.g. "T4", "ours.companions"."""
+    def judge(self, paper: str, table: pd.DataFrame | None, *starts: str) -> None:
+        """Show the verdicts of a study's table (None: of audits) on claims whose ids begin so, e.g. "T4", "ours.head"."""
         self.claims(judge(load_claims(paper, *starts), table))
 
     def claims(self, verdicts: Sequence[Verdict]) -> None:

@@ -114,8 +114,8 @@ run.show(
 # What else they do, alone and together. Left limbs are darker. `apart` is the honest control: people who ignore each other.
 
 # %% tags=["nbval-ignore-output"]
-run.show(plots.scene_sheet(*gallery.actions(seed)), "actions", "Each action of one person, at moments 0.6 s apart.")
-run.show(plots.scene_sheet(*gallery.interactions(seed)), "interactions", "Each interaction, two examples.")
+run.show(plots.scene_sheet(*gallery.actions(seed)), "actions", "Each action of one person, at two moments.")
+run.show(plots.scene_sheet(*gallery.interactions(seed)), "interactions", "Each interaction.")
 
 # %% tags=["nbval-check-output"]
 print("poses:", truth.shape, "estimates:", guess.shape)

@@ -13,6 +13,7 @@ from mp3d import notebook
 from mp3d.claims import judge, load_claims, read
 from mp3d.errors import BadInput
 from mp3d.notebook import MOST_POINTS, begin, exercise, resolve_profile, source, table, write
+from mp3d.study import Study
 
 PARAMETERS = """profile: str = "auto"  # size
 seed: int = 0
@@ -266,3 +267,37 @@ def test_claims_are_kept_with_what_they_ran_on(start, capsys):
     assert {(v.notebook, v.profile, v.data, v.budget) for v in back} == {("toy", "smoke", "synthetic", 0.5)}
     assert f"{audits[0].verdict:<13}{audits[0].claim}" in capsys.readouterr().out
     assert "<caption>Claims. Profile smoke" in (run.out / "index.html").read_text("utf-8")
+
+
+def unit(config, seed):
+    """A unit of a study, for the test below."""
+    return pd.DataFrame({"scene": ["A", "B"], "n": [1, 2], "mpjpe": [config["error"] + seed, config["error"]]})
+
+
+def test_verdicts_of_several_cells_are_kept_together_and_a_study_s_time_counts(start, capsys):
+    run = start()
+    assert run.workers == 1 and run.cache == run.out / "cache"  # an own folder for results: nothing goes elsewhere
+    study = Study("toy", unit, {"pinet": {"error": 90.0}, "input": {"error": 120.0}}, (0, 1), run.cache)
+    results = run.study(study)
+    assert run._kept_seconds == 0 and len(results) == 8
+    run.judge("pinet", results, "T2.mpjpe")
+    run.judge("pinet", results, "T2.pa", "audit.gain_pck")
+    run.finish()
+    found = {verdict.claim: verdict.verdict for verdict in read(run.out / "claims.json")}
+    assert found["pinet.T2.mpjpe"] == "holds" and found["pinet.T2.pa"] == "not run"
+    assert set(found) >= {"pinet.audit.gain_pck"}
+    spent = json.loads((run.out / "run.json").read_text())["seconds"]
+
+    again = start()
+    for path in run.cache.glob("*.json"):  # as if each unit had taken 100 s
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"seconds": 100.0}))
+    pd.testing.assert_frame_equal(again.study(study), results)
+    again.finish()
+    assert json.loads((again.out / "run.json").read_text())["seconds"] >= 400 > spent
+    capsys.readouterr()
+
+
+def test_networks_are_shared_by_the_notebooks_of_a_clone(monkeypatch, tmp_path, start):
+    monkeypatch.setattr(notebook, "checkout", lambda: tmp_path)
+    assert start(out=str(tmp_path / "runs" / "toy" / "cpu")).cache == tmp_path / "runs" / "cache"
+    assert start(profile="cpu").workers >= 1
