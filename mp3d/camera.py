@@ -10,7 +10,7 @@ from mp3d.errors import BadInput
 
 
 def project(xyz: Num[Any, "*points 3"], k: Num[Any, "*#points 4"]) -> Num[Any, "*points 2"]:
-    """u = fx X / Z + cx, v = fy Y / Z + cy, for numpy arrays or torch tensors.
+    """u = fx X / Z + cx, v = fy Y / Z + cy (the pinhole model), for numpy arrays or torch tensors.
 
     Parameters
     ----------
@@ -27,7 +27,18 @@ def project(xyz: Num[Any, "*points 3"], k: Num[Any, "*#points 4"]) -> Num[Any, "
 def back_project(
     uv: Num[Any, "*points 2"], z: Num[Any, "*#points"], k: Num[Any, "*#points 4"]
 ) -> Num[Any, "*points 3"]:
-    """The point of depth `z` (mm) on the ray through the pixel `uv`: the inverse of `project`."""
+    """X = (u - cx) Z / fx, Y = (v - cy) Z / fy: the inverse of `project`, for numpy arrays or torch tensors.
+
+    Parameters
+    ----------
+    uv : (..., 2) px
+    z : (...) mm, the depth along the optical axis, not along the ray; broadcast against the pixels
+    k : (..., 4) fx, fy, cx, cy in px, broadcast too
+
+    Returns
+    -------
+    xyz : (..., 3) mm in the camera's frame; a depth that is not positive is not refused
+    """
     z = z[..., None]
     xy = (uv - k[..., 2:]) / k[..., :2] * z
     if isinstance(xy, np.ndarray):
@@ -47,6 +58,14 @@ class Camera:
     width, height : of the image, px
     rotation : (3, 3) world to camera
     translation : (3,) mm
+
+    Raises
+    ------
+    BadInput : a focal length or an image size that is not positive
+
+    Notes
+    -----
+    A pinhole (Hartley and Zisserman, Multiple View Geometry, section 6.1) without the lens's distortion.
     """
 
     fx: float | int

@@ -11,6 +11,7 @@ of the paper's own tables):
 Differences are paired: same seeds, same scenes. Their interval resamples both (`study.interval`).
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from mp3d.errors import BadInput
+from mp3d.profiles import PROFILES
 from mp3d.published import (
     AUDITS,
     Better,
@@ -35,10 +37,7 @@ from mp3d.published import (
     load,
     papers,
 )
-from mp3d.study import interval, matrix, scene_weights, write_json
-
-PROFILES = ("paper", "gpu", "cpu", "smoke")
-"""Whose verdict on a claim is shown where several runs have one: the first of these."""
+from mp3d.study import difference, interval, scene_weights
 
 RELATIONS = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
 
@@ -163,11 +162,10 @@ def _measure(test: Better | Similar | Increasing, table: pd.DataFrame) -> dict:
         return {"verdict": "not run", "note": note}
     found = []
     for label, better, other, sign in comparisons:
-        difference = sign * (matrix(table, *better) - matrix(table, *other))
-        difference = difference.dropna(how="all").dropna(axis=1)
-        if difference.empty:
+        paired = sign * difference(table, better, other)
+        if paired.empty:
             return {"verdict": "not run", "note": f"{label}: no seed and scene in common"}
-        found.append(_settle(test, label, difference, table, len(comparisons)))
+        found.append(_settle(test, label, paired, table, len(comparisons)))
     # An intersection is as good as its weakest part.
     order = ("contradicted", "open", "holds")
     return min(found, key=lambda f: (order.index(f["verdict"]), _slack(test, f)))
@@ -289,13 +287,13 @@ _AUDIT = {Recompute: _recompute, Compare: _compare, Largest: _largest, Ratio: _r
 # ---- stored verdicts, and how they are shown -----------------------------------------------------
 
 
-def write(path: Path, verdicts: Sequence[Verdict]) -> None:
-    """Store verdicts as JSON, in one move."""
-    write_json(path, [verdict.model_dump() for verdict in verdicts])
+def dumps(verdicts: Sequence[Verdict]) -> bytes:
+    """The content of a claims.json."""
+    return (json.dumps([verdict.model_dump() for verdict in verdicts], indent=1) + "\n").encode()
 
 
 def read(path: Path) -> list[Verdict]:
-    """Stored verdicts; `BadInput` names the file and the field of whatever is wrong with it."""
+    """The verdicts of a claims.json; `BadInput` names the file and the field of whatever is wrong with it."""
     try:
         return TypeAdapter(list[Verdict]).validate_json(Path(path).read_bytes())
     except ValidationError as error:
@@ -355,12 +353,15 @@ def _run(verdict: Verdict) -> str:
 
 
 def accepted(figures_dir: Path, profile: str | None = None) -> pd.DataFrame:
-    """Every published claim with the verdict of the accepted runs, as `to_frame` shows it.
+    """Every published claim with the verdict of the best accepted run that judged it, as `to_frame` shows it.
+
+    A run of the full budget is better than one that was cut short, whatever their profiles; then the larger profile
+    counts, then the larger budget, then more seeds.
 
     Parameters
     ----------
     figures_dir : holds NAME/PROFILE/claims.json of accepted runs
-    profile : only runs of this profile; default: for each claim the largest profile that judged it
+    profile : only runs of this profile; default: all
 
     Raises
     ------
@@ -374,7 +375,7 @@ def accepted(figures_dir: Path, profile: str | None = None) -> pd.DataFrame:
         if verdict.verdict != "not run"
     ]
     rank = {name: index for index, name in enumerate(PROFILES)}
-    stored.sort(key=lambda v: (rank.get(v.profile, len(rank)), -v.seeds), reverse=True)
+    stored.sort(key=lambda v: (v.budget >= 1, rank.get(v.profile, -1), v.budget, v.seeds))
     chosen = {v.claim: v for paper in papers() for v in judge(load_claims(paper))}
     settled = {claim for claim, v in chosen.items() if v.verdict != "not run"}  # audits: always fresh
     for verdict in stored:  # the best comes last and stays

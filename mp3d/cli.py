@@ -16,22 +16,17 @@ from typing import Annotated, Any
 import typer
 
 from mp3d.errors import BadInput, MissingData, Mp3dError
+from mp3d.files import write
+from mp3d.profiles import PROFILES
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__.splitlines()[0])
 
-# The bounds of DESIGN section 4, said where no accepted run tells the time.
-BOUNDS = {
-    "smoke": "at most 20 s on 2 cores",
-    "cpu": "at most 10 min on 2 cores",
-    "gpu": "at most 10 min on one data-centre GPU, hours on a CPU",
-    "paper": "hours",
-}
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 QUIET = ["--log-level=ERROR"]  # else each kernel warns the terminal of its local sockets
 ACCEPTED = (".png", ".csv")  # what an accepted run keeps of its files, beside claims and run.json
 BEGIN, END = "<!-- claims:begin -->", "<!-- claims:end -->"
 
-Profile = Annotated[str, typer.Option(help="auto, smoke, cpu, gpu or paper")]
+Profile = Annotated[str, typer.Option(help=", ".join(["auto", *PROFILES]))]
 Budget = Annotated[float | None, typer.Option(help="multiplies the training steps")]
 
 
@@ -203,16 +198,16 @@ def _short(path: Path) -> Path:
 
 
 def expected(name: str, profile: str, budget: float) -> str:
-    """How long a run will take: an accepted run's time, else the profile's bound."""
+    """How long a run from nothing will take: an accepted run's time, else the profile's bound."""
     import torch
 
     from mp3d.notebook import checkout
 
     accepted = (checkout() or Path.cwd()) / "figures" / name / profile / "run.json"
     if not accepted.is_file():
-        return BOUNDS[profile]
+        return PROFILES[profile]
     facts = json.loads(accepted.read_text())
-    minutes = facts["seconds"] / 60 * budget / facts["parameters"].get("budget", 1.0)
+    minutes = facts["seconds_from_nothing"] / 60 * budget / facts["parameters"].get("budget", 1.0)
     here = "" if facts["device"].startswith("CPU") or torch.cuda.is_available() else "; hours here"
     return f"about {minutes:.1f} min on {facts['device']}, {facts['threads']} threads{here}"
 
@@ -256,7 +251,7 @@ def refresh_notebook(root: Path, name: str, profile: str, budget: float | None =
     """
     import nbformat
 
-    from mp3d.notebook import parameters, write
+    from mp3d.notebook import parameters
 
     script = root / "notebooks" / f"{name}.py"
     if not script.is_file():
@@ -356,7 +351,7 @@ def claims(
 ) -> None:
     """Every claim with the verdict of the accepted runs."""
     from mp3d.claims import accepted, readme_block
-    from mp3d.notebook import resolve_profile, write
+    from mp3d.notebook import resolve_profile
 
     profile = resolve_profile(profile) if profile else None
     print(verdicts(accepted(clone() / "figures", profile)))

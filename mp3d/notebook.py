@@ -43,12 +43,13 @@ from plotly.offline import get_plotlyjs
 
 from mp3d import __version__
 from mp3d.claims import Run as Origin
-from mp3d.claims import Verdict, judge, load_claims, to_frame
+from mp3d.claims import Verdict, dumps, judge, load_claims, to_frame
 from mp3d.errors import BadInput
+from mp3d.files import write
+from mp3d.plots.style import MAX_POINTS, points
+from mp3d.profiles import PROFILES
 from mp3d.study import Study
 
-PROFILES = ("smoke", "cpu", "gpu", "paper")
-MOST_POINTS = 2000  # in one figure: more makes a notebook slow to load and heavy to store
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "chrome")
 VERSIONS = ("torch", "numpy", "scipy", "pandas", "plotly")
 TYPES = {"str": str, "int": int, "float": float, "bool": bool}
@@ -141,19 +142,6 @@ def make_folder(where: str, folder: Path) -> None:
     except OSError as error:
         found = f"{folder} ({error.strerror})"
         raise BadInput(where, "out", found, "a folder that can be written to") from error
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name in its folder, then move it into place."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 # ------------------------------------------------------------------------------------ what is shown
@@ -249,7 +237,7 @@ class Run:
     started: float = field(default_factory=time.time)
     _files: dict[str, bytes] = field(default_factory=dict, repr=False)
     _page: list[str] = field(default_factory=list, repr=False)
-    _verdicts: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    _verdicts: dict[str, Verdict] = field(default_factory=dict, repr=False)
     _kept_seconds: float = field(default=0.0, repr=False)
 
     @property
@@ -288,15 +276,15 @@ class Run:
     def study(self, study: Study) -> pd.DataFrame:
         """A study's table: units that are kept are read, the others run, a process a core.
 
-        The time that kept units once took counts towards the run's `seconds`, so that a reader who starts
-        from nothing is told the right time.
+        The time that kept units once took counts towards the run's `seconds_from_nothing`: what a reader who starts
+        without them has to expect.
         """
         self._kept_seconds += study.seconds_kept() / self.workers
         return study.table(workers=self.workers)
 
     def facts(self) -> dict[str, Any]:
         """Where the numbers come from: what goes into run.json."""
-        cuda = self.device.type == "cuda"
+        cuda, seconds = self.device.type == "cuda", time.time() - self.started
         return {
             "notebook": self.name,
             "profile": self.profile,
@@ -307,7 +295,8 @@ class Run:
             "python": platform.python_version(),
             "versions": {package: metadata.version(package) for package in VERSIONS},
             "started": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds"),
-            "seconds": round(time.time() - self.started + self._kept_seconds, 1),
+            "seconds": round(seconds, 1),
+            "seconds_from_nothing": round(seconds + self._kept_seconds, 1),
         }
 
     def provenance(self) -> None:
@@ -337,14 +326,13 @@ class Run:
 
         Parameters
         ----------
-        figure : at most `MOST_POINTS` points, frames included; else `BadInput`
+        figure : at most `MAX_POINTS` points (`plots.style.points`); else `BadInput`
         name : of the file, e.g. "gain_by_joint"
         caption : what the figure shows, in a sentence, for those who do not see it; default: its
             title
         """
-        points = _points(figure)
-        if points > MOST_POINTS:
-            raise BadInput(f"figure {name}", "points", points, f"at most {MOST_POINTS}")
+        if points(figure) > MAX_POINTS:
+            raise BadInput(f"figure {name}", "points", points(figure), f"at most {MAX_POINTS}")
         caption = caption or figure.layout.title.text or name
         picture = png(figure) if self.profile != "smoke" else None
         if picture:
@@ -377,7 +365,7 @@ class Run:
         table(df, caption, digits)
 
     def judge(self, paper: str, table: pd.DataFrame | None, *starts: str) -> None:
-        """Show the verdicts of a study's table (None: of audits) on claims whose ids begin so, e.g. "T4", "ours.head"."""
+        """Show a study table's verdicts (None: audits') on the claims whose ids begin so, e.g. "T4", "ours.head"."""
         self.claims(judge(load_claims(paper, *starts), table))
 
     def claims(self, verdicts: Sequence[Verdict]) -> None:
@@ -385,9 +373,8 @@ class Run:
         facts = self.facts() | {"data": self.data, "budget": self.budget}
         origin = {name: facts[name] for name in Origin.model_fields}
         verdicts = [verdict.model_copy(update=origin) for verdict in verdicts]
-        self._verdicts |= {verdict.claim: verdict.model_dump() for verdict in verdicts}
-        content = json.dumps(list(self._verdicts.values()), indent=1) + "\n"
-        self._files["claims.json"] = content.encode()
+        self._verdicts |= {verdict.claim: verdict for verdict in verdicts}
+        self._files["claims.json"] = dumps(list(self._verdicts.values()))
         caption = f"Claims. Profile {self.profile}, {self.data} data."
         shown = to_frame(verdicts)[["statement", "source", "paper", "here", "verdict"]]
         self._page.append(_html(shown, caption, 1))
@@ -458,6 +445,8 @@ def begin(name: str, namespace: dict[str, Any]) -> Run:
             raise BadInput(where, word, "no such parameter", f"{word} in the parameters cell, annotated")
     values = {word: _typed(where, word, namespace.get(word), declared[word]) for word in declared}
 
+    if values.get("data", "synthetic") != "synthetic":
+        raise BadInput(where, "data", repr(values["data"]), "'synthetic', the only data that notebooks read so far")
     profile = resolve_profile(values["profile"])
     out = Path(values.get("out") or (checkout() or Path.cwd()) / "runs" / name / profile).absolute()
     make_folder(where, out)
@@ -489,13 +478,6 @@ def _relative(path: Path) -> str:
     """A path as seen from the checkout, so that stored outputs tell nothing of the machine."""
     root = checkout()
     return path.relative_to(root).as_posix() if root and path.is_relative_to(root) else path.name
-
-
-def _points(figure: go.Figure) -> int:
-    """Points drawn: the longest coordinate of every trace, in every frame."""
-    traces = [*figure.data, *(trace for frame in figure.frames for trace in frame.data)]
-    sizes = [[np.size(t[c]) for c in ("x", "y", "z") if c in t and t[c] is not None] for t in traces]
-    return sum(max(size, default=0) for size in sizes)
 
 
 def _index(name: str, facts: dict[str, Any], parts: list[str]) -> str:

@@ -16,12 +16,11 @@ import json
 import multiprocessing
 import os
 import sys
-import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -34,6 +33,7 @@ from scipy.stats import bootstrap, norm, t
 from tqdm import tqdm
 
 from mp3d.errors import BadInput, Mp3dError
+from mp3d.files import write
 
 KEYS = ["variant", "seed", "scene", "n"]
 """Columns before the metrics; `n` is the number of instances, one person in one image, behind a row."""
@@ -135,7 +135,8 @@ class Study:
 def digest(*values: Any, code: Sequence[ModuleType | Callable] = ()) -> str:
     """A short hash of plain values or dataclasses of them, and of what modules, packages and functions do.
 
-    Of the code, comments, layout and docstrings do not count: mending a sentence keeps a stored result.
+    Of the code, comments, layout and docstrings do not count: mending a sentence keeps a stored result. A dataclass's
+    field with `metadata={"decides": False}`, such as a folder's path, does not count either.
     """
     sources = []
     for thing in code:
@@ -242,6 +243,12 @@ def matrix(table: pd.DataFrame, variant: str, metric: str) -> pd.DataFrame:
     return rows.pivot(index="seed", columns="scene", values=metric)  # noqa: PD010 - pivot_table would average
 
 
+def difference(table: pd.DataFrame, one: tuple[str, str], other: tuple[str, str]) -> pd.DataFrame:
+    """`one` less `other`, each a (variant, metric), paired: seeds x scenes that both have, empty if there are none."""
+    both = matrix(table, *one) - matrix(table, *other)
+    return both.dropna(how="all").dropna(axis=1)
+
+
 def summary(table: pd.DataFrame, metrics: Sequence[str], by: str = "instance") -> pd.DataFrame:
     """Mean and 95 % interval of each variant, with the protocol in `.attrs["protocol"]`.
 
@@ -284,17 +291,8 @@ def scene_weights(table: pd.DataFrame, scenes: Iterable[str], by: str) -> Float[
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON in one move: a reader finds the old file or the whole new one. Floats keep every bit."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            json.dump(content, file, indent=1)
-            file.close()
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+    """Write JSON in one move (`files.write`). Floats keep every bit."""
+    write(path, json.dumps(content, indent=1).encode())
 
 
 def _run_unit(run: Callable, config: Any, variant: str, seed: int, path: Path) -> None:
@@ -330,7 +328,8 @@ def _read(path: Path) -> pd.DataFrame:
 def _plain(value: Any) -> Any:
     """What json does not know, said in what it knows; anything else could hide what decides a result."""
     if is_dataclass(value):
-        return {type(value).__name__: asdict(value)}
+        deciding = {f.name: getattr(value, f.name) for f in fields(value) if f.metadata.get("decides", True)}
+        return {type(value).__name__: deciding}
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, np.generic | np.ndarray):

@@ -5,6 +5,7 @@ The rest is here to be read: the learning rate and the batch are pure functions 
 run that was killed continues from its last checkpoint with exactly the numbers it would have had.
 """
 
+import io
 import os
 import pickle
 import sys
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mp3d.errors import BadInput, MissingData, Mp3dError
+from mp3d.files import write
 
 
 class Diverged(Mp3dError, ArithmeticError):
@@ -190,7 +192,15 @@ def fit(
 
 
 def save_model(model: nn.Module, path: Path) -> None:
-    """Write a network and its `config`, a frozen dataclass, to one file that `load_model` reads."""
+    """Write a network and its `config`, a frozen dataclass, to one file that `load_model` reads.
+
+    Raises
+    ------
+    BadInput
+        The file's folder is not there or cannot be written to.
+    """
+    if not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
+        raise BadInput(path, "folder", "none that can be written to", "one: make it, or choose another")
     _write(path, {"config": asdict(model.config), "model": model.state_dict()})
 
 
@@ -245,9 +255,7 @@ def _save(out: Path, model, optimiser, config, step, seconds, rows) -> None:
 
 def _save_rows(out: Path, rows: list[dict]) -> None:
     """The table is written whole, so a run that goes on can neither lose nor repeat a row."""
-    unfinished = out / "metrics.csv.tmp"
-    pd.DataFrame(rows).to_csv(unfinished, index=False)
-    unfinished.replace(out / "metrics.csv")
+    write(out / "metrics.csv", pd.DataFrame(rows).to_csv(index=False, lineterminator="\n").encode())
 
 
 def _resume(path: Path, model, optimiser, config) -> tuple[int, float, list[dict]]:
@@ -279,10 +287,9 @@ def _load_weights(path: Path, model: nn.Module, stored: dict[str, Any]) -> None:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    """Write under a temporary name, then move: there is the old file or the new one, whole."""
-    unfinished = path.with_name(path.name + ".tmp")
-    torch.save(content, unfinished)
-    unfinished.replace(path)
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write(path, buffer.getvalue())
 
 
 def _read(path: Path) -> dict[str, Any]:

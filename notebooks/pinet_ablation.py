@@ -28,7 +28,7 @@
 
 # %% tags=["parameters"]
 profile: str = "auto"  # smoke, cpu, gpu or paper
-seed: int = 0  # of nothing here: training uses seeds 0, 1, 2, ...
+seed: int = 0  # the first of the training seeds
 budget: float = 1.0  # multiplies the profile's training steps
 seeds: int = 0  # how many; 0: as many as the profile says
 data: str = "synthetic"  # the only choice here
@@ -40,6 +40,7 @@ import pandas as pd
 
 from mp3d import exercises, plots
 from mp3d.experiments import pinet as experiment
+from mp3d.experiments import pinet_tables as tables
 from mp3d.notebook import begin, exercise, source, table
 from mp3d.papers import pinet
 
@@ -104,7 +105,7 @@ source(pinet.order)
 # goes on where it stopped.
 
 # %% tags=["nbval-ignore-output"]
-study = experiment.study(["input", *experiment.VARIANTS], run.profile, run.cache, budget, seeds)
+study = experiment.study(["input", *experiment.VARIANTS], run.profile, run.cache, budget, seed, seeds)
 results = experiment.spread(run.study(study))
 seeds = results["seed"].nunique()
 size = pinet.PROFILES[run.profile]
@@ -120,7 +121,7 @@ print(
 
 # %% tags=["nbval-ignore-output"]
 rows = {"pinet": "T4/Intuitive", "random": "T4/Random", "reverse": "T4/Reverse", "near2d": ""}
-run.table(experiment.against_paper(results, rows), "Table 4. Paper: MuPoTS-3D; here: `duet`.", "table_4", seeds)
+run.table(tables.against_paper(results, rows), "Table 4. Paper: MuPoTS-3D; here: `duet`.", "table_4", seeds)
 run.judge("pinet", results, "T4", "ours.order_2d")
 
 # %% [markdown]
@@ -131,7 +132,7 @@ run.judge("pinet", results, "T4", "ours.order_2d")
 
 # %% tags=["nbval-ignore-output"]
 rows = {"neither": "T5/neither", "no_bi": "T5/no_bi", "no_att": "T5/no_att", "pinet": "T5/PI-Net"}
-run.table(experiment.against_paper(results, rows), "Table 5. Paper: MuPoTS-3D; here: `duet`.", "table_5", seeds)
+run.table(tables.against_paper(results, rows), "Table 5. Paper: MuPoTS-3D; here: `duet`.", "table_5", seeds)
 run.judge("pinet", results, "T5")
 
 # %% [markdown]
@@ -150,7 +151,7 @@ rows = {
     "pinet": "T6/3 GRU",
     "gru4": "T6/4 GRU",
 }
-run.table(experiment.against_paper(results, rows), "Table 6. Paper: MuPoTS-3D; here: `duet`.", "table_6", seeds)
+run.table(tables.against_paper(results, rows), "Table 6. Paper: MuPoTS-3D; here: `duet`.", "table_6", seeds)
 run.judge("pinet", results, "T6")
 
 # %% [markdown]
@@ -162,7 +163,7 @@ run.judge("pinet", results, "T6")
 
 # %% tags=["nbval-ignore-output"]
 rows = {"input": "T6/None", "self": "", "shuffled": "", "composited": "", "neither": "T5/neither", "pinet": "T5/PI-Net"}
-run.table(experiment.against_paper(results, rows), "Controls. Paper: MuPoTS-3D; here: `duet`.", "controls", seeds)
+run.table(tables.against_paper(results, rows), "Controls. Paper: MuPoTS-3D; here: `duet`.", "controls", seeds)
 controls = ("ours.self", "ours.companions", "ours.real", "ours.composited", "ours.statistics", "ours.strangers")
 run.judge("pinet", results, *controls)
 
@@ -173,7 +174,7 @@ run.judge("pinet", results, *controls)
 # single-run differences, on other data: compare their size with the width of the intervals.
 
 # %% tags=["nbval-ignore-output"]
-differences = experiment.ablation(results)
+differences = tables.ablation(results)
 run.table(differences, "Each variant against PI-Net: MPJPE, mm, 95 % interval.", "differences", seeds, digits=2)
 run.show(plots.forest(differences), "forest", "Differences from PI-Net in MPJPE, with 95 % intervals.")
 
@@ -188,9 +189,7 @@ run.table(
 )
 
 # %% tags=["nbval-ignore-output"]
-run.show(
-    plots.learning_curves(experiment.curves(study)), "curves", "Training loss; variants still falling are not done."
-)
+run.show(plots.learning_curves(tables.curves(study)), "curves", "Training loss; variants still falling are not done.")
 
 # %% [markdown]
 # ## 8. What the paper does not say

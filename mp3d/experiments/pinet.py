@@ -5,8 +5,9 @@ what is drawn for training: people, errors of their estimates, weights, batches.
 that the two notebooks share them.
 """
 
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,22 +16,25 @@ import pandas as pd
 import torch
 from jaxtyping import Float
 
+import mp3d.camera
+import mp3d.metrics
 import mp3d.nn
 import mp3d.papers.pinet as pinet
+import mp3d.scene
+import mp3d.skeletons
 import mp3d.synthetic
 import mp3d.training
 from mp3d.errors import BadInput
 from mp3d.metrics.errors import joint_errors, mpjpe, pa_mpjpe
-from mp3d.metrics.pck import JOINT_GROUPS, auc3d, pck3d_by_group, rescale_bones
+from mp3d.metrics.pck import auc3d, pck3d_by_group, rescale_bones
 from mp3d.papers.pinet import PINet, PINetConfig, Sequences
-from mp3d.published import load
 from mp3d.scene import Scene
-from mp3d.study import Study, digest, interval, matrix, scene_weights, summary
+from mp3d.study import Study, digest
 from mp3d.synthetic import worlds
 from mp3d.synthetic.estimator import calibrated, estimate
 
-CODE = (pinet, mp3d.training, mp3d.nn, mp3d.synthetic)
-"""What a stored result depends on, besides its configuration and the functions here."""
+TRAINING = (pinet, mp3d.training, mp3d.nn, mp3d.synthetic)
+"""The code on which a trained network depends; its scores depend on more, see `study`."""
 
 VARIANTS = {
     "pinet": PINetConfig(),
@@ -78,27 +82,6 @@ ESTIMATORS = ("calibrated", "rootnet", "other")
 as large in depth, twice as large across, and whose people are too small rather than too large."""
 
 
-PARTS = {
-    "all of PI-Net": ("pinet", "input"),
-    "nobody else (self)": ("self", "input"),
-    "by companions": ("pinet", "self"),
-    "by real companions, not strangers": ("pinet", "shuffled"),
-    "trained on composites": ("composited", "self"),
-    "real groups in training": ("pinet", "composited"),
-}
-"""Where the gain comes from: label -> (variant, reference), for `gains`."""
-
-CHOICES = {
-    "order by 2D boxes": ("near2d", "pinet"),
-    "head on u alone": ("update", "pinet"),
-    "padding leaks": ("released_padding", "pinet"),
-    "used in random order": ("test_random", "pinet"),
-    "used in reverse order": ("test_reverse", "pinet"),
-    "used among strangers": ("test_strangers", "pinet"),
-}
-"""What the paper leaves open or contradicts, against our choice."""
-
-
 @dataclass(frozen=True)
 class Job:
     """One variant at one size: what `run` needs besides the seed.
@@ -108,25 +91,31 @@ class Job:
     network : None for the unrefined estimates
     profile : of `pinet.PROFILES`
     budget : factor on the profile's training steps
-    keep : folder for trained networks
+    keep : folder for trained networks; does not decide the result
     retests : (name, changes) of `RETESTED`
     """
 
     network: PINetConfig | None
     profile: str
     budget: float
-    keep: str
+    keep: str = field(metadata={"decides": False})
     retests: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = ()
 
 
-def study(variants: Sequence[str], profile: str, keep: Path, budget: float = 1.0, seeds: int = 0) -> Study:
+def study(
+    variants: Sequence[str], profile: str, keep: Path, budget: float = 1.0, seed: int = 0, seeds: int = 0
+) -> Study:
     """A `Study` of some of `VARIANTS`, and of "input", at the size of a profile; `spread` its table.
 
     Parameters
     ----------
     keep : folder for results and networks; studies that share it share both
     budget : factor on the profile's training steps
-    seeds : how many; 0: as many as the profile says
+    seed, seeds : the first seed, and how many; 0: as many as the profile says
+
+    Raises
+    ------
+    BadInput : an unknown variant, a budget that is not positive, a negative number of seeds
     """
     unknown = set(variants) - {"input", *VARIANTS}
     if unknown:
@@ -139,16 +128,25 @@ def study(variants: Sequence[str], profile: str, keep: Path, budget: float = 1.0
         if network is not None:
             # a third of the width makes the graph network's training step cost about what the GRU's does
             network = replace(network, hidden=max(1, size.hidden // (3 if network.cell == "gcn" else 1)))
-        jobs[variant] = Job(network, profile, budget, str(keep), retests)
+        jobs[variant] = Job(network, profile, checked_budget(budget), str(keep), retests)
+    code = (sys.modules[__name__], *TRAINING, mp3d.metrics, mp3d.camera, mp3d.skeletons, mp3d.scene)
     return Study(
-        "duet",
-        run,
-        jobs,
-        range(seeds or size.seeds),
-        Path(keep) / "results",
-        data={"world": "duet", "profile": repr(size)},
-        code=CODE,
+        "duet", run, jobs, seed_range(seed, seeds or size.seeds), Path(keep) / "results", {"profile": repr(size)}, code
     )
+
+
+def checked_budget(budget: float) -> float:
+    """The budget; `BadInput` unless it is positive."""
+    if not 0 < budget < np.inf:
+        raise BadInput("study", "budget", budget, "a positive number")
+    return budget
+
+
+def seed_range(seed: int, seeds: int) -> range:
+    """`seeds` seeds from `seed` on; `BadInput` if that is none."""
+    if seed < 0 or seeds < 1:
+        raise BadInput("study", "seed, seeds", (seed, seeds), "seed at least 0, and at least one of them")
+    return range(seed, seed + seeds)
 
 
 def spread(table: pd.DataFrame) -> pd.DataFrame:
@@ -165,19 +163,20 @@ def spread(table: pd.DataFrame) -> pd.DataFrame:
 def run(job: Job, seed: int) -> pd.DataFrame:
     """Train one variant with one seed and score it: a row a test sequence, in mm and percent."""
     if job.network is None:
-        model, poses = None, test_people(job.profile)[1]
+        model, poses = None, people_to_test(job.profile)[1]
     else:
         model = trained(job.network, job.profile, seed, Path(job.keep), job.budget)
-        poses = refined(model, *test_people(job.profile), seed)
-    scenes = test_people(job.profile)[0]
+        poses = refined(model, *people_to_test(job.profile), seed)
+    scenes = people_to_test(job.profile)[0]
     table = scores(scenes, poses)
     if model is not None:
         table["parameters"] = parameters(job.network)
+        table["trained_parameters"] = sum(weights.numel() for weights in model.parameters())
     if job.network == replace(PINetConfig(), hidden=pinet.PROFILES[job.profile].hidden):
-        table = table.join(attention(model, *test_people(job.profile)), on="scene")
+        table = table.join(attention(model, *people_to_test(job.profile)), on="scene")
     for name, changes in job.retests:
         how = dict(changes)
-        poses = test_people(job.profile, how.pop("estimator", "calibrated"))[1]
+        poses = people_to_test(job.profile, how.pop("estimator", "calibrated"))[1]
         if model is not None:
             model.config = replace(job.network, **how)
             poses = refined(model, scenes, poses, seed)
@@ -194,7 +193,7 @@ def training_people(profile: str, seed: int) -> tuple[list[Scene], list[np.ndarr
 
 
 @lru_cache(maxsize=len(ESTIMATORS))
-def test_people(profile: str, estimator: str = "calibrated") -> tuple[list[Scene], list[np.ndarray]]:
+def people_to_test(profile: str, estimator: str = "calibrated") -> tuple[list[Scene], list[np.ndarray]]:
     """The 20 test sequences, one after the other, and their estimates: the same for every variant and seed."""
     videos = worlds.sequences("duet", seed=0, frames=pinet.PROFILES[profile].frames)
     scenes = [scene for video in videos for scene in video]
@@ -218,14 +217,15 @@ def trained(config: PINetConfig, profile: str, seed: int, keep: Path, budget: fl
 
 
 def sized(profile: str, budget: float) -> pinet.Profile:
-    """The profile with `budget` times its training steps."""
+    """The profile with `budget` times its training steps; a short training warms up for an eighth of it at most."""
     size = pinet.PROFILES[profile]
-    return replace(size, fit=replace(size.fit, steps=max(1, round(size.fit.steps * budget))))
+    steps = max(1, round(size.fit.steps * budget))
+    return replace(size, fit=replace(size.fit, steps=steps, warmup=min(size.fit.warmup, steps // 8)))
 
 
 def place(config: PINetConfig, profile: str, seed: int, keep: Path, budget: float = 1.0) -> Path:
     """The folder of a trained network; its name holds the hash of all that decides the training."""
-    return Path(keep) / "networks" / digest(config, repr(sized(profile, budget)), seed, code=CODE)
+    return Path(keep) / "networks" / digest(config, repr(sized(profile, budget)), seed, code=TRAINING)
 
 
 def sequences(scenes: Sequence[Scene], estimates: Sequence[np.ndarray], config: PINetConfig, seed: int) -> Sequences:
@@ -272,40 +272,36 @@ def by_person(scenes: Sequence[Scene], poses: Sequence[np.ndarray]) -> pd.DataFr
 def scores(scenes: Sequence[Scene], poses: Sequence[np.ndarray]) -> pd.DataFrame:
     """A row a sequence, by PI-Net's protocols, everybody matched.
 
-    Columns: scene; n, people in images; mpjpe and pa_mpjpe (mm, 17 joints with the pelvis, rigid alignment); mrpe, the
-    root's error (mm); pck3d, auc3d and pck3d by joint group (percent, 150 mm, after bone rescaling).
+    Columns: scene; n, people in images; mpjpe and pa_mpjpe (mm, 17 joints with the pelvis, rigid alignment);
+    pa_mpjpe_scaled (mm, alignment with scale: not PI-Net's); mrpe, the root's error (mm); pck3d, auc3d and pck3d by
+    joint group (percent, 150 mm, after bone rescaling).
     """
     true, pred = np.concatenate([s.xyz for s in scenes]), np.concatenate(list(poses)).astype(float)
     root_error = np.linalg.norm(pred[:, 14] - true[:, 14], axis=-1)
     true, pred = true - true[:, 14:15], pred - pred[:, 14:15]
     errors = joint_errors(rescale_bones(pred, true), true)
     people = by_person(scenes, poses)
+    scaled = pa_mpjpe(pred, true, scale=True)
     rows = []
     for scene, group in people.groupby("scene", sort=False):
         e = errors[group.index]
-        rows.append(
-            {
-                "scene": scene,
-                "n": len(group),
-                "mpjpe": group["mpjpe"].mean(),
-                "pa_mpjpe": group["pa_mpjpe"].mean(),
-            }
-            | {"mrpe": root_error[group.index].mean(), "auc3d": float(auc3d(e))}
-            | {
-                "pck3d" if name == "Total" else f"pck3d_{name.lower()}": float(value)
-                for name, value in pck3d_by_group(e).items()
-            }
-        )
+        row = {"scene": scene, "n": len(group)}
+        row |= {metric: group[metric].mean() for metric in ("mpjpe", "pa_mpjpe")}
+        row |= {"pa_mpjpe_scaled": scaled[group.index].mean(), "mrpe": root_error[group.index].mean()}
+        row["auc3d"] = float(auc3d(e))
+        for name, value in pck3d_by_group(e).items():
+            row["pck3d" if name == "Total" else f"pck3d_{name.lower()}"] = float(value)
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
 def floors(profile: str) -> pd.DataFrame:
-    """The error that no PI-Net can undercut on the test people, because of how it normalises: in mm.
+    """What a network leaves on the test people that meets its training target exactly: mm.
 
     The truth, normalised by its own statistics as in training, and de-normalised by the input's as in use. A row for
     people in their group, and one for people alone, whose statistics are only their own.
     """
-    scenes, estimates = test_people(profile)
+    scenes, estimates = people_to_test(profile)
     rows = {"input": scores(scenes, estimates)}
     for name, config in (("in the group", PINetConfig()), ("alone", PINetConfig(companions="none"))):
         people = sequences(scenes, estimates, config, seed=0)
@@ -313,9 +309,9 @@ def floors(profile: str) -> pd.DataFrame:
         (mean, std), (to_mean, to_std) = (pinet.statistics(poses, real) for poses in (people.truth, people.poses))
         best = ((people.truth - mean) / std * to_std + to_mean)[:, 0]
         rows[name] = scores(scenes, [part.numpy() for part in best.split([len(s.people) for s in scenes])])
-    columns = {"mpjpe": "MPJPE", "pa_mpjpe": "PA-MPJPE"}
+    columns = {"mpjpe": "MPJPE", "pa_mpjpe": "PA-MPJPE", "pa_mpjpe_scaled": "PA-MPJPE with scale"}
     out = {name: {t: np.average(r[m], weights=r["n"]) for m, t in columns.items()} for name, r in rows.items()}
-    return pd.DataFrame(out).T.rename_axis("perfect network")
+    return pd.DataFrame(out).T.rename_axis("target met")
 
 
 def parameters(config: PINetConfig) -> int:
@@ -353,173 +349,18 @@ def attention_pairs(model: PINet, scenes: Sequence[Scene], estimates: Sequence[n
     return pd.concat(parts, ignore_index=True)
 
 
+def attention_matrix(
+    model: PINet, scenes: Sequence[Scene], estimates: Sequence[np.ndarray]
+) -> Float[np.ndarray, "3 3"]:
+    """Mean attention in scenes of three, in reading order: the person, the nearest, the farther one."""
+    people = sequences(scenes, estimates, model.config, seed=0)
+    part = people[people.lengths == 3]
+    with torch.no_grad():
+        return model(part.poses, part.lengths).attention.mean(0).numpy()
+
+
 def attention(model: PINet, scenes: Sequence[Scene], estimates: Sequence[np.ndarray]) -> pd.DataFrame:
     """Mean weights by sequence: attention_self, attention_near and, with three people, attention_far."""
     pairs = attention_pairs(model, scenes, estimates)
     names = {0: "attention_self", 1: "attention_near", 2: "attention_far"}
     return pairs.pivot_table("weight", "scene", "place").rename(columns=names).rename_axis(columns=None)
-
-
-# -- tables -----------------------------------------------------------------------------------------------
-
-
-def by_sequence(table: pd.DataFrame, profile: str) -> pd.DataFrame:
-    """Tables 1 and 2 on `duet`: a row a sequence, means over seeds, then both kinds of average."""
-    scenes = {scene.sequence: scene for scene in test_people(profile)[0]}
-    columns = {"mpjpe": "MPJPE", "pa_mpjpe": "PA-MPJPE", "pck3d": "3DPCK"}
-    parts = {}
-    for metric, title in columns.items():
-        for variant, word in (("input", "before"), ("pinet", "after")):
-            rows = table[table["variant"] == variant]
-            parts[f"{title} {word}"] = rows.groupby("scene", sort=False)[metric].mean()
-    out = pd.DataFrame(parts)
-    n = table.groupby("scene", sort=False)["n"].first()
-    means = pd.DataFrame({"mean of sequences": out.mean(), "mean of people": out.mul(n, axis=0).sum() / n.sum()}).T
-    out.insert(0, "people", [len(scenes[name].people) for name in out.index])
-    out.insert(0, "kind", [scenes[name].kind for name in out.index])
-    return pd.concat([out, means]).rename_axis("sequence")
-
-
-def by_joint(table: pd.DataFrame) -> pd.DataFrame:
-    """Table 3 on `duet`: 3DPCK by joint, mean of sequences and seeds, with the paper's rows on MuPoTS-3D."""
-    published = load("pinet")
-    rows = {}
-    for name in JOINT_GROUPS:
-        metric = f"pck3d_{name.lower()}"
-        before, after = (table[table["variant"] == v][metric].mean() for v in ("input", "pinet"))
-        theirs = [published.number(f"T3/{row}/{name}") for row in ("3DMPPE", "PI-Net")]
-        rows[name] = {"paper before": theirs[0], "paper after": theirs[1], "before": before, "after": after}
-        rows[name] |= {"paper's gain": theirs[1] - theirs[0], "gain": after - before}
-    return pd.DataFrame(rows).T.rename_axis("joint")
-
-
-def against_paper(table: pd.DataFrame, rows: dict[str, str]) -> pd.DataFrame:
-    """Variants beside the paper's row of each: MPJPE and PA-MPJPE in mm, ours with the 95 % interval.
-
-    Parameters
-    ----------
-    rows : variant -> "table/row" of `published/pinet.yaml`, or "" where the paper has none
-    """
-    published = load("pinet")
-    here = summary(table[table["variant"].isin(rows)], ["mpjpe", "pa_mpjpe"])
-    out = {}
-    for variant, reference in rows.items():
-        row = out[variant] = {}
-        for metric, column in (("pa_mpjpe", "PA"), ("mpjpe", "MPJPE")):
-            title = {"PA": "PA-MPJPE"}.get(column, column)
-            row[f"paper {title}"] = published.number(f"{reference}/{column}") if reference else np.nan
-            mean, low, high = here.loc[variant, metric]
-            row[f"here {title}"] = f"{mean:.1f} [{low:.1f}, {high:.1f}]" if low == low else f"{mean:.1f}"
-    return pd.DataFrame(out).T.rename_axis("variant")
-
-
-def gains(table: pd.DataFrame, pairs: dict[str, tuple[str, str]], metric: str = "mpjpe") -> pd.DataFrame:
-    """Paired differences with 95 % intervals: label -> (variant, reference); positive where the variant is better.
-
-    Columns: label, variant, difference, low, high (mm).
-    """
-    rows = []
-    for label, (variant, reference) in pairs.items():
-        values = (matrix(table, reference, metric) - matrix(table, variant, metric)).dropna(axis=1)
-        mean, low, high = interval(values.to_numpy(), scene_weights(table, values.columns, "instance"))
-        rows.append({"label": label, "variant": variant, "difference": mean, "low": low, "high": high})
-    return pd.DataFrame(rows)
-
-
-def gain_by_scene(table: pd.DataFrame, metric: str = "mpjpe") -> pd.DataFrame:
-    """A row a sequence: scene, gain, low, high (mm, over seeds), and the paper's gain in its sequence of that number.
-
-    Columns: scene, gain, low, high, paper.
-
-
-    The interval is of the seeds alone, 1.96 standard errors: within a sequence there is nothing else to resample.
-    """
-    before, after = matrix(table, "input", metric), matrix(table, "pinet", metric)
-    gain = before - after
-    half = 1.96 * gain.std(ddof=1) / np.sqrt(len(gain))
-    published = load("pinet")
-    name = {"mpjpe": "T2_mpjpe", "pa_mpjpe": "T2_pa"}[metric]
-    theirs = {row: published.row(f"{name}/{row}") for row in ("3DMPPE", "PI-Net")}
-    order = list(dict.fromkeys(table["scene"]))
-    return pd.DataFrame(
-        {
-            "scene": order,
-            "gain": gain.mean()[order].to_numpy(),
-            "low": (gain.mean() - half)[order].to_numpy(),
-            "high": (gain.mean() + half)[order].to_numpy(),
-            "paper": [theirs["3DMPPE"][f"S{s[1:]}"] - theirs["PI-Net"][f"S{s[1:]}"] for s in order],
-        }
-    )
-
-
-def gain_by_group(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a joint group: joint, gain, low, high (points of 3DPCK, 95 %), paper (its gain on MuPoTS-3D)."""
-    published = load("pinet")
-    rows = []
-    for name in JOINT_GROUPS:
-        metric = f"pck3d_{name.lower()}"
-        values = (matrix(table, "pinet", metric) - matrix(table, "input", metric)).to_numpy()
-        theirs = published.number(f"T3/PI-Net/{name}") - published.number(f"T3/3DMPPE/{name}")
-        rows.append(
-            dict(zip(("joint", "gain", "low", "high", "paper"), (name, *interval(values), theirs), strict=True))
-        )
-    return pd.DataFrame(rows)
-
-
-def gain_by_kind(table: pd.DataFrame, linear: pd.DataFrame, profile: str) -> pd.DataFrame:
-    """What companions give, by kind: kind, method ("ridge", "PI-Net"), gain, low, high in mm.
-
-    Ridge: with against without the companion; PI-Net: against `self`, over the test sequences of that kind.
-    """
-    kinds = {scene.sequence: scene.kind for scene in test_people(profile)[0]}
-    rows = []
-    for kind in sorted(set(kinds.values())):
-        of_kind = table[table["scene"].map(kinds) == kind]
-        parts = {
-            "ridge": gains(linear[linear["scene"] == kind], {kind: ("ridge", "ridge_self")}),
-            "PI-Net": gains(of_kind, {kind: ("pinet", "self")}),
-        }
-        for method, part in parts.items():
-            rows.append({"kind": kind, "method": method, **part.iloc[0][["difference", "low", "high"]].to_dict()})
-    return pd.DataFrame(rows).rename(columns={"difference": "gain"})
-
-
-def typical(scenes: Sequence[Scene], before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> int:
-    """The number of the scene whose gain in MPJPE is the median one: no picked example."""
-    gain = [mpjpe(b, s.xyz).mean() - mpjpe(a, s.xyz).mean() for s, b, a in zip(scenes, before, after, strict=True)]
-    return int(np.argsort(gain, kind="stable")[len(gain) // 2])
-
-
-def ablation(table: pd.DataFrame) -> pd.DataFrame:
-    """Every variant against PI-Net, as `plots.forest` wants it; positive: worse than PI-Net.
-
-    Columns: label (the variant), table, difference, low, high, and paper, the same difference in the paper, in mm.
-    """
-    places = {
-        "Table 4": {"random": "T4/Random", "reverse": "T4/Reverse"},
-        "Table 5": {"no_att": "T5/no_att", "no_bi": "T5/no_bi", "neither": "T5/neither"},
-        "Table 6": {"gru2": "T6/2 GRU", "gru4": "T6/4 GRU", "lstm2": "T6/2 LSTM", "lstm3": "T6/3 LSTM"}
-        | {"lstm4": "T6/4 LSTM", "gcn": "T6/GCN", "input": "T6/None"},
-        "controls": {"self": "", "shuffled": "", "composited": ""},
-        "open choices": {"near2d": "", "update": "", "released_padding": ""},
-    }
-    published = load("pinet")
-    parts = []
-    for place, variants in places.items():
-        rows = gains(table, {name: ("pinet", name) for name in variants}).drop(columns="variant")
-        rows.insert(1, "table", place)
-        best = published.number("T6/3 GRU/MPJPE")
-        rows["paper"] = [published.number(f"{row}/MPJPE") - best if row else np.nan for row in variants.values()]
-        parts.append(rows)
-    return pd.concat(parts, ignore_index=True)
-
-
-def curves(study: Study) -> pd.DataFrame:
-    """The training loss of all networks of a study: variant, seed, step, loss (normalised units)."""
-    parts = []
-    for variant, job in study.variants.items():
-        if job.network is not None:
-            for seed in study.seeds:
-                kept = place(job.network, job.profile, seed, Path(job.keep), job.budget) / "metrics.csv"
-                parts.append(pd.read_csv(kept)[["step", "loss"]].assign(variant=variant, seed=seed))
-    return pd.concat(parts, ignore_index=True)

@@ -41,7 +41,7 @@ def pck3d(
     axis: int | tuple[int, ...] | None = None,
     strict: bool = True,
 ) -> Float[np.ndarray, "..."] | float:
-    """Percentage of joints closer to the truth than the threshold.
+    """Percentage of joints closer to the truth than the threshold (Mehta et al., 3DV 2017; MuPoTS-3D: 3DV 2018).
 
     Parameters
     ----------
@@ -55,6 +55,10 @@ def pck3d(
     Returns
     -------
     percent; NaN where no joint counts
+
+    Raises
+    ------
+    BadInput : a mask of another shape, no joint, or one that the errors lack
     """
     return _share(errors, mask, (threshold,), joints, axis, strict)
 
@@ -98,6 +102,10 @@ def rescale_bones(
     Returns
     -------
     (..., J, 3) mm
+
+    Raises
+    ------
+    BadInput : poses of different shapes, or of another number of joints than the skeleton's
     """
     if pred.shape != true.shape or pred.shape[-2:] != (len(skeleton), 3):
         raise BadInput(

@@ -5,6 +5,9 @@ without the image. For each person it reads the poses as a sequence, this person
 others from near to far (section 3.2); a bidirectional GRU embeds them (eq. 2), attention mixes the
 embeddings (eq. 3), and fully connected layers give the refined poses (section 3.3). "Released code"
 below is the authors' code, which in places does otherwise than the paper.
+
+PI-Net maps poses in the camera frame to poses in the camera frame and has no picture plane; so
+`targets` and `decode` take sequences and tensors, where a paper with images takes scenes and cameras.
 """
 
 from collections.abc import Callable, Sequence
@@ -51,8 +54,9 @@ class PINetConfig:
     # released code.
     padding: Literal["exact", "released"] = "exact"
     # Controls, our choice. In training, companions are "real", or "shuffled": strangers from other
-    # scenes stand in their places; in refining they are always the real ones. "none": everyone
-    # alone, in training and in refining.
+    # sequences stand in their places. "none": everyone alone, in training and in refining. Otherwise
+    # `refine` and `predict` use the companions they are given; for "shuffled",
+    # `mp3d.experiments.pinet.refined` puts strangers in first.
     companions: Literal["real", "shuffled", "none"] = "real"
 
     def __post_init__(self):
@@ -141,6 +145,11 @@ def order(
     boxes : x, y, width, height in px, for "near2d"
     rng : for "random"
 
+    Raises
+    ------
+    BadInput
+        "near2d" without boxes or with one that is not finite, "random" without a generator.
+
     Notes
     -----
     The sort is stable, so people at equal distances keep their order and nobody is lost; the
@@ -148,11 +157,14 @@ def order(
     rules agree.
     """
     if rule == "random":
-        rank = (rng or np.random.default_rng()).random((*poses.shape[:-2], poses.shape[-3]))
+        if rng is None:
+            raise BadInput("pinet.order", "rng", None, 'a generator, for the order "random"')
+        rank = rng.random((*poses.shape[:-2], poses.shape[-3]))
     else:
         if rule == "near2d":
-            if boxes is None:
-                raise BadInput("pinet.order", "boxes", None, 'boxes in px, for the order "near2d"')
+            if boxes is None or not np.isfinite(boxes).all():
+                found = None if boxes is None else "NaN or infinity"
+                raise BadInput("pinet.order", "boxes", found, 'boxes in px, for the order "near2d"')
             place = boxes[..., :2] + boxes[..., 2:] / 2
         else:
             place = poses[..., MPI17.root, :]
@@ -183,7 +195,8 @@ def sequences(
     Raises
     ------
     BadInput
-        No scene, a scene without people, a wrong shape, or an estimate that is not finite.
+        No scene, a scene without people, a wrong shape, an estimate that is not finite, or no finite
+        boxes for "near2d".
     """
     scenes = [_checked(f"poses[{i}]", scene) for i, scene in enumerate(poses)]
     if not scenes:
@@ -225,7 +238,9 @@ def strangers(people: Sequences, rng: np.random.Generator) -> Sequences:
     """The companions change places with those of other sequences: a control, our choice.
 
     A stranger's root stands where the companion's stood, in the estimate and in the truth, so
-    distances and order stay; what the companion's pose tells of the person to refine is gone.
+    distances and order stay; what the companion's pose tells of the person to refine is gone. At a
+    place in the sequence at which only one of `people` has a companion, that one stays. Strangers may
+    come from the same video, with another moment of the same people.
     (MuCo, on which PI-Net was trained, is composited of people recorded alone: there, all are
     strangers.)
     """
@@ -407,8 +422,9 @@ class PINet(nn.Module):
     ) -> Float[Tensor, "B Q J 3"]:
         """The graph network of section 3.2, on the joints of two people at a time.
 
-        With several companions a person's refined poses are averaged; someone alone is paired with
-        themselves: our choice.
+        Our choice, as the paper says little: the nodes are the 34 joints, with 3 features each, rather
+        than a node for each coordinate; with several companions a person's refined poses are averaged;
+        someone alone is paired with themselves.
         """
         refine = real[:, :1] if only_first else real  # (B, Q)
         others = ~torch.eye(x.shape[1], dtype=torch.bool, device=x.device)[: refine.shape[1]]
@@ -440,6 +456,9 @@ class PINet(nn.Module):
     def refine(self, poses: Poses, boxes: np.ndarray | None = None, seed: int = 0) -> Poses:
         """Refine everyone in a scene in one batched pass of P sequences, each in its own order.
 
+        The others in `poses` are the companions, whatever `config.companions` was trained with, but for
+        "none".
+
         Parameters
         ----------
         poses : (P, 17, 3) mm in the camera frame, P at least 1
@@ -453,7 +472,7 @@ class PINet(nn.Module):
         Raises
         ------
         BadInput
-            Nobody, a wrong shape, a joint that is not finite, or no boxes for "near2d".
+            Nobody, a wrong shape, a joint that is not finite, or no finite boxes for "near2d".
         """
         return self.refine_all([poses], None if boxes is None else [boxes], seed)[0]
 
@@ -472,7 +491,7 @@ class PINet(nn.Module):
         ]
 
     def save(self, path: Path) -> None:
-        """Write the weights and the configuration to one file."""
+        """Write the weights and the configuration to one file; BadInput where its folder is not there or closed."""
         save_model(self, path)
 
     @classmethod

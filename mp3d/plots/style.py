@@ -73,10 +73,10 @@ def need(df: pd.DataFrame, where: str, *columns: str) -> None:
 
 
 def points(fig: go.Figure) -> int:
-    """How many points a figure holds, the cells of heat maps included."""
-    return sum(
-        np.size(trace.z) if trace.type == "heatmap" else len(trace.x) for trace in fig.data if trace.x is not None
-    )
+    """How many points a figure holds: of each trace, in every frame, the longest coordinate, or a map's cells."""
+    traces = [*fig.data, *(trace for frame in fig.frames for trace in frame.data)]
+    sizes = [[np.size(t[c]) for c in ("x", "y", "z") if c in t and t[c] is not None] for t in traces]
+    return sum(max(size, default=0) for size in sizes)
 
 
 def checked(fig: go.Figure, where: str) -> go.Figure:

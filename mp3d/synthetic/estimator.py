@@ -8,9 +8,11 @@ structure (3DMPPE sections 3 and 4; what was kept and what not is listed here):
   root; back-projection with each joint's own wrong depth then moves the joint along its ray;
 - it is larger in depth than across, accumulates along limbs, and is larger for hidden joints; where two boxes
   overlap a hidden joint may be taken from the other person; now and then left and right are swapped;
-- a part is systematic (what the network believes of limb lengths and of the slope of its camera), shared by all
-  people of a split, and partly different between train and test: what a self-only refiner can learn, and what
-  it then gets wrong;
+- a part is systematic, the same for all people of a split: what the network believes of limb lengths, for the most
+  part one common enlargement (10 % on the test split, 5 % on the training split), and besides a pattern over the
+  bones that is alike in train and test only in part (their correlation is about 0.4): what a self-only refiner can
+  learn, and what it then gets wrong;
+- how far a body is turned or tilted is drawn anew for each person;
 - errors are smaller on the training split, on which 3DMPPE itself was trained.
 
 Not kept: errors are independent from frame to frame, and nobody is missed or found twice (PI-Net is tested with
@@ -61,16 +63,21 @@ class EstimatorConfig:
 
     Parameters
     ----------
-    depth_mm : standard deviation of a joint's own depth error, by `GROUPS`
-    tilt : standard deviation, as a slope, of a person's false rotation about the horizontal axes
-    systematic : size of the systematic part: relative limb lengths
+    depth_mm : standard deviation of a joint's own depth error, by `GROUPS`, before the factors below
+    turn : scale, in rad, of a person's false rotation about the vertical axis (y); drawn for each person from
+        Student's t with two degrees of freedom: mostly small, for some people large
+    systematic : size of the systematic part on the test split: the relative enlargement that all bones share
     cells_per_depth : lateral error in cells a millimetre of depth error; 1/90 makes depth about 3 times worse
     carry : share of a joint's error that its child on the limb inherits
     hidden : factor on the error of hidden joints
     confused : probability that a hidden joint under another's box is taken from that person
     swapped : probability that a person's arms, and that the legs, are swapped
+    tilt : as `turn`, about one horizontal axis, the camera's x: a person leans forwards or backwards
+    pelvis : the pelvis's own depth error, as a factor on the hips'
     difficulty : standard deviation of the log of a person's common factor
-    shared : share of the systematic part's variance that train and test have in common
+    stature : standard deviation of a person's own enlargement, the same for all their bones
+    uneven : how much the systematic part differs from bone to bone, as a share of `systematic`
+    shared : factor on the systematic part of the training split
     train : factor on the random errors of the training split
     root : relative standard deviation of the root's depth with `root="rootnet"`
     """
@@ -212,7 +219,11 @@ def _draws(rng: np.random.Generator, people: int) -> dict[str, np.ndarray]:
 
 
 def systematic(split: str, config: EstimatorConfig) -> Float[np.ndarray, " 17"]:
-    """(17,) relative error of the length of the bone above each joint, equal left and right."""
+    """(17,) relative error of the length of the bone above each joint, equal left and right.
+
+    A common enlargement, `config.systematic` on the test split and `config.shared` times that on the training split,
+    and on it a random pattern, half of whose variance the splits share.
+    """
     common, train, test = np.random.default_rng(2021).standard_normal((3, 17))
     own = (common + (train if split == "train" else test)) / np.sqrt(2)
     own = (own + own[list(MPI17.mirror)]) / 2
