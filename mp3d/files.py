@@ -8,7 +8,7 @@ from pathlib import Path
 def write(path: Path, content: bytes) -> None:
     """Write a file under a temporary name in its folder, which is made if need be, then move it into place.
 
-    A reader finds the old file or the whole new one. On any failure nothing is left behind and the error passes on.
+    A reader finds the old file or the whole new one. Any failure leaves no part of a file behind, and passes on.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

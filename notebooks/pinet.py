@@ -323,12 +323,13 @@ else:
 # %% [markdown]
 # **Do companions tell anything in real videos** of people talking, sparring, playing ball? There is no 3D truth here, so
 # TDBU's integrated poses at the true root depths stand in for it, *a truth that is itself estimated*. The stand-in's
-# errors are added; ridge regression and PI-Net learn on some videos and are tested on the others.
+# errors are added; ridge regression and PI-Net learn on some videos and are tested on the others. The networks come from
+# `duet` and are trained on: three thousand poses are too few to begin with nothing.
 
 # %% tags=["nbval-ignore-output"]
 if folder is not None:
     linear = video.ridge(folder, run.profile, seed, seeds)
-    learned = run.study(video.study(folder, run.profile, run.cache, budget, seed, seeds))
+    learned = experiment.spread(run.study(video.study(folder, run.profile, run.cache, budget, seed, seeds)))
     real = pd.concat([linear, learned], ignore_index=True)
     run.table(
         tables.gains(real, video.PAIRS), "Gain by companions in 20 real videos, mm.", "video", seeds, "pseudo-truth"

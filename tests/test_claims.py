@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mp3d.claims import accepted, judge, load_claims, markdown_table, read, readme_block, to_frame, write
+from mp3d.claims import accepted, dumps, judge, load_claims, markdown_table, read, readme_block, to_frame
 from mp3d.errors import BadInput
-from mp3d.published import Claim, load
+from mp3d.files import write
+from mp3d.published import AUDITS, Claim, load
 
 CLAIMS = {claim.id: claim for claim in load_claims("pinet")}
 
@@ -163,7 +164,7 @@ def verdicts_of(effects, seeds=3):
 
 def test_stored_verdicts_return_unchanged(tmp_path):
     verdicts = verdicts_of({"pinet": -4, "input": 0, "self": -3})
-    write(tmp_path / "claims.json", verdicts)
+    write(tmp_path / "claims.json", dumps(verdicts))
     assert read(tmp_path / "claims.json") == verdicts
 
 
@@ -185,15 +186,15 @@ def test_a_bad_file_is_named(tmp_path, text, field):
 
 
 class TestAccepted:
-    def store(self, folder, notebook, profile, effects, seeds=3):
+    def store(self, folder, notebook, profile, effects, seeds=3, budget=1.0):
         chosen = [v for v in verdicts_of(effects, seeds) if not v.claim.startswith("pinet.audit")]
-        run = {"notebook": notebook, "profile": profile, "data": "synthetic"}
-        write(folder / notebook / profile / "claims.json", [v.model_copy(update=run) for v in chosen])
+        run = {"notebook": notebook, "profile": profile, "data": "synthetic", "budget": budget}
+        write(folder / notebook / profile / "claims.json", dumps([v.model_copy(update=run) for v in chosen]))
 
     def test_without_runs_all_but_audits_is_not_run(self, tmp_path):
         frame = accepted(tmp_path)
         assert list(frame.index) == list(CLAIMS)
-        audits = frame.index.str.startswith("pinet.audit") & (frame.index != "pinet.audit.baseline_parameters")
+        audits = np.array([isinstance(claim.test, AUDITS) for claim in CLAIMS.values()])
         assert (frame["verdict"][~audits] == "not run").all()
         assert frame["verdict"][audits].isin(["holds", "contradicted"]).all()
 
@@ -211,6 +212,26 @@ class TestAccepted:
         assert accepted(tmp_path, "smoke").loc["pinet.T2.mpjpe", "verdict"] == "not run"
         self.store(tmp_path, "pinet_ablation", "gpu", {"pinet": 4, "input": 0}, seeds=5)
         assert "5 seeds" in accepted(tmp_path).loc["pinet.T2.mpjpe", "run"]
+
+    def test_within_a_profile_the_larger_budget_counts_then_more_seeds(self, tmp_path):
+        def shown():
+            return accepted(tmp_path).loc["pinet.T2.mpjpe", "run"]
+
+        for notebook, seeds, budget, best in (
+            ("a", 3, 1.0, "a"),
+            ("b", 5, 1.0, "b"),
+            ("c", 3, 2.5, "c"),
+            ("d", 9, 1.5, "c"),
+        ):
+            self.store(tmp_path, notebook, "cpu", {"pinet": -4, "input": 0}, seeds, budget)
+            assert shown().startswith(f"{best} cpu")
+
+    def test_a_run_cut_short_counts_less_than_any_full_one(self, tmp_path):
+        self.store(tmp_path, "pinet", "gpu", {"pinet": 4, "input": 0}, seeds=9, budget=0.01)
+        assert accepted(tmp_path).loc["pinet.T2.mpjpe", "verdict"] == "contradicted"  # for want of a better one
+        self.store(tmp_path, "pinet", "smoke", {"pinet": -4, "input": 0})
+        assert accepted(tmp_path).loc["pinet.T2.mpjpe", "verdict"] == "holds"
+        assert accepted(tmp_path, "gpu").loc["pinet.T2.mpjpe", "verdict"] == "contradicted"
 
     def test_audits_are_never_taken_from_a_file(self, tmp_path):
         stored = [{"claim": "pinet.audit.gain_pck", "verdict": "contradicted", "profile": "gpu"}]

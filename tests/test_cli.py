@@ -130,7 +130,8 @@ def test_the_expected_time_is_an_accepted_run_s(toy, monkeypatch):
     assert cli.expected("toy", "cpu", 1.0) == "at most 10 min on 2 cores"
     folder = toy / "figures/toy/cpu"
     folder.mkdir(parents=True)
-    facts = {"seconds": 180, "parameters": {"budget": 0.5}, "device": "CPU, Z80", "threads": 2}
+    facts = {"seconds": 9, "seconds_from_nothing": 180, "parameters": {"budget": 0.5}}
+    facts |= {"device": "CPU, Z80", "threads": 2}
     (folder / "run.json").write_text(json.dumps(facts))
     assert cli.expected("toy", "cpu", 1.0) == "about 6.0 min on CPU, Z80, 2 threads"
 
@@ -160,19 +161,19 @@ def test_check_says_ok_or_fail_and_what_to_do(monkeypatch):
 def test_check_of_versions(monkeypatch):
     needs = [
         "numpy>=99",
-        "pooch>=0.1",
+        "scipy>=0.1",
         "nosuchpackage>=1",
         'nosuchextra>=1; extra == "export"',
         'mp3d[dev]; extra == "all"',
     ]
     monkeypatch.setattr(cli.metadata, "requires", lambda _: needs)
-    monkeypatch.setattr(cli, "_lock", lambda: {"pooch": "0.1"})
-    (python, numpy, pooch, missing, extra) = cli._packages()
+    monkeypatch.setattr(cli, "_lock", lambda: {"scipy": "0.1"})
+    (python, numpy, scipy, missing, extra) = cli._packages()
     assert python[0]
     assert not numpy[0]
     assert 'outside >=99; pip install "numpy>=99"' in numpy[1]
-    assert pooch[0]
-    assert pooch[1].endswith("(the lock has 0.1)")
+    assert scipy[0]
+    assert scipy[1].endswith("(the lock has 0.1)")
     assert not missing[0]
     assert "missing; pip install" in missing[1]
     assert extra == (True, "nosuchextra: none; not needed (extra export)")

@@ -1,5 +1,6 @@
 """The training loop: schedules, both optimisers, and a run that is killed and goes on."""
 
+import json
 import os
 import signal
 import subprocess
@@ -208,6 +209,55 @@ def test_a_finished_run_is_not_trained_again(tmp_path):
 
 
 # --------------------------------------------------------------------------------------------------
+# Several processes
+
+RANK = """
+import importlib.util, json, os, sys
+from pathlib import Path
+spec = importlib.util.spec_from_file_location("ranks", sys.argv[1])
+test = importlib.util.module_from_spec(spec); sys.modules["ranks"] = test
+spec.loader.exec_module(test)
+test.torch.set_num_threads(1)
+out, steps, net = Path(sys.argv[2]), [], test.Net(test.NetConfig(dropout=0.0))
+
+def noted(step):
+    steps.append(step)
+    return test.batch(step)
+
+rows = test.fit(net, noted, test.squares, test.SHORT, out / "run", device="cpu")
+weights = [w.tolist() for w in net.parameters()]
+facts = {"steps": steps, "weights": weights, "rows": rows.to_dict("list")}
+(out / f"rank{os.environ['RANK']}.json").write_text(json.dumps(facts))
+"""
+SHORT = FitConfig(6, lr=0.05, clip=1.0, every=3)
+
+
+def test_two_processes_train_one_network_on_batches_of_their_own(tmp_path):
+    (tmp_path / "rank.py").write_text(RANK)
+    words = ["--standalone", "--nproc-per-node", "2", str(tmp_path / "rank.py"), __file__, str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    call = [sys.executable, "-m", "torch.distributed.run", *words]
+    done = subprocess.run(call, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    first, second = (json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1))
+    assert first["steps"] == [0, 2, 4, 6, 8, 10] and second["steps"] == [1, 3, 5, 7, 9, 11]
+    assert first["weights"] == second["weights"]
+    assert first["rows"] == second["rows"]
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["checkpoint.pt", "metrics.csv"]
+    table = pd.read_csv(tmp_path / "run/metrics.csv")
+    assert table["step"].tolist() == [3, 6]
+
+    def both(step):  # the mean over two batches is the mean over both of them
+        return torch.cat([batch(2 * step), batch(2 * step + 1)])
+
+    alone = Net(NetConfig(dropout=0.0))
+    rows = fit(alone, both, squares, SHORT, device="cpu")
+    for found, expected in zip(first["weights"], alone.parameters(), strict=True):
+        np.testing.assert_allclose(found, expected.detach().numpy(), rtol=1e-4, atol=1e-6)
+    pd.testing.assert_frame_equal(table, rows, rtol=1e-4)
+
+
+# --------------------------------------------------------------------------------------------------
 # What goes wrong
 
 
@@ -287,14 +337,14 @@ def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path, monkeypatch
     save_model(Net(), path)
     before = path.read_bytes()
 
-    def full(content, to):
-        Path(to).write_bytes(b"half")
+    def full(*_):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(torch, "save", full)
+    monkeypatch.setattr(Path, "replace", full)  # all is written by then, under the temporary name
     with pytest.raises(OSError, match="no space"):
         save_model(Net(NetConfig(width=9)), path)
     assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("field", [{"schedule": "cosine"}, {"optimiser": "lion"}, {"every": 0}])

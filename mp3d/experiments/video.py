@@ -1,8 +1,9 @@
 """The question on which PI-Net stands, asked of real people: do companions tell anything in MuPoTS-3D's videos?
 
 There is no 3D truth in the release that is read here, so TDBU's integrated poses at the true root depths stand in
-for it: a truth that is itself estimated. The stand-in's errors are added, and ridge regression and PI-Net are
-trained on some videos and tested on the others, with and without companions.
+for it: a truth that is itself estimated. The stand-in's errors are added, and ridge regression and PI-Net learn
+on some videos and are tested on the others, with and without companions. PI-Net comes from the world `duet` and is
+trained on: some three thousand poses are too few to begin with nothing (it then ends worse than its input).
 
 Only people whose pseudo-truth agrees with their 2D joints are used, and none of their joints counts as hidden. Errors
 of the stand-in's test split are added in training, too: what is asked is what companions tell, not what a
@@ -23,7 +24,16 @@ import mp3d.metrics
 from mp3d.coupling import companion_gain
 from mp3d.errors import BadInput
 from mp3d.experiments import pinet as experiment
-from mp3d.experiments.pinet import TRAINING, checked_budget, refined, scores, seed_range, sequences
+from mp3d.experiments.pinet import (
+    TRAINING,
+    checked_budget,
+    refined,
+    scores,
+    seed_range,
+    sequences,
+    sized,
+    trained,
+)
 from mp3d.papers import pinet
 from mp3d.papers.pinet import PINet, PINetConfig
 from mp3d.scene import Scene
@@ -40,29 +50,36 @@ PAIRS = {
     "ridge, companion of another moment": ("ridge_strangers_video", "ridge_self_video"),
     "PI-Net": ("pinet_video", "self_video"),
     "PI-Net, not strangers": ("pinet_video", "shuffled_video"),
+    "PI-Net, trained among real people, not strangers": ("pinet_video", "composited_video"),
 }
 """What companions give: label -> (variant, reference), for `pinet.gains`."""
 
-FOLDS = 5
+FOLDS, DRAWS = 5, 4
+"""Parts into which videos are dealt, and draws of the stand-in's errors that a network is trained on."""
 SMOKE = (1, 9, 11, 14, 18)
 """Videos of the `smoke` profile: as many as there are folds."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One variant: a network or None for the estimates as they are, at the size of a profile."""
+    """One variant: a network or None for the estimates as they are, at the size of a profile.
+
+    `samples` is the folder of the release, `keep` the one of the networks trained on `duet`.
+    """
 
     network: PINetConfig | None
     profile: str
     budget: float
     samples: str = field(metadata={"decides": False})
+    keep: str = field(metadata={"decides": False})
 
 
 def study(samples: Path, profile: str, keep: Path, budget: float = 1.0, seed: int = 0, seeds: int = 0) -> Study:
     """A `Study` of PI-Net trained and tested across videos, each video once a test video; parameters as for `duet`."""
     size = pinet.PROFILES[profile]
     networks = {"input_video": None} | {n: replace(c, hidden=size.hidden) for n, c in NETWORKS.items()}
-    jobs = {name: Job(network, profile, checked_budget(budget), str(samples)) for name, network in networks.items()}
+    size_of_job = (profile, checked_budget(budget), str(samples), str(keep))
+    jobs = {name: Job(network, *size_of_job) for name, network in networks.items()}
     code = (sys.modules[__name__], experiment, *TRAINING, mp3d.metrics, tdbu_outputs)
     seeds_ = seed_range(seed, seeds or size.seeds)
     return Study("video", run, jobs, seeds_, Path(keep) / "results", repr(size), code)
@@ -87,25 +104,32 @@ def folds(scenes: list[Scene], seed: int) -> list[np.ndarray]:
 
 
 def run(job: Job, seed: int) -> pd.DataFrame:
-    """Train on some videos, refine the others: a row a video, in mm and percent."""
+    """Train on some videos, refine the others: a row a video, in mm and percent.
+
+    A network that was trained among strangers is also tested among the real companions, "@composited_video".
+    """
     scenes = people(job.samples, job.profile)
     estimates = estimate(scenes, seed, split="test")
     if job.network is None:
         return scores(scenes, estimates)
-    size = pinet.PROFILES[job.profile]
-    # a quarter of the profile's steps a fold: there are a fraction of the poses
-    steps = max(1, round(size.fit.steps * job.budget / 4))
-    size = replace(size, fit=replace(size.fit, steps=steps, warmup=min(size.fit.warmup, steps // 8)))
-    poses: list[np.ndarray] = [np.empty(0)] * len(scenes)
+    start = trained(job.network, job.profile, seed, Path(job.keep), job.budget)
+    size = sized(job.profile, job.budget / 10)
+    size = replace(size, fit=replace(size.fit, lr=size.fit.lr / 3))
+    suffixes = {"": job.network.companions}
+    if job.network.companions == "shuffled":
+        suffixes["@composited_video"] = "real"
+    poses = {suffix: [np.empty(0)] * len(scenes) for suffix in suffixes}
     for test in folds(scenes, seed):
-        rows = np.setdiff1d(np.arange(len(scenes)), test)
-        train = [scenes[i] for i in rows]
+        train = [scenes[i] for i in np.setdiff1d(np.arange(len(scenes)), test)] * DRAWS
         data = sequences(train, estimate(train, seed + 1000, split="test"), job.network, seed)
-        model = pinet.train(data, job.network, size, seed)
-        tested = [scenes[i] for i in test]
-        for i, pose in zip(test, refined(model, tested, [estimates[i] for i in test], seed), strict=True):
-            poses[i] = pose
-    return scores(scenes, poses)
+        model = pinet.train(data, job.network, size, seed, start)
+        for suffix, companions in suffixes.items():
+            model.config = replace(job.network, companions=companions)
+            after = refined(model, [scenes[i] for i in test], [estimates[i] for i in test], seed)
+            for i, pose in zip(test, after, strict=True):
+                poses[suffix][i] = pose
+    tables = [scores(scenes, some).set_index(["scene", "n"]).add_suffix(suffix) for suffix, some in poses.items()]
+    return pd.concat(tables, axis=1).reset_index()
 
 
 def ridge(samples: Path, profile: str, seed: int = 0, seeds: int = 0) -> pd.DataFrame:
@@ -175,6 +199,7 @@ def by_video(table: pd.DataFrame) -> pd.DataFrame:
         "self_video": "PI-Net, alone",
         "pinet_video": "PI-Net",
         "shuffled_video": "PI-Net, strangers",
+        "composited_video": "PI-Net, trained among strangers",
     }
     wide = table.pivot_table("mpjpe", "scene", "variant")[list(columns)].rename(columns=columns)
     order = sorted(wide.index, key=lambda name: int(name[2:]))

@@ -10,6 +10,7 @@ PI-Net maps poses in the camera frame to poses in the camera frame and has no pi
 `targets` and `decode` take sequences and tensors, where a paper with images takes scenes and cameras.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -525,15 +526,19 @@ def train(
     config: PINetConfig,
     profile: Profile,
     seed: int = 0,
+    start: "PINet | None" = None,
     **options: Any,
 ) -> PINet:
-    """A new PI-Net, trained on these sequences; `options` are those of `fit` (out, validate, ...).
+    """A PI-Net trained on these sequences: a new one, or a copy of `start`, trained on.
 
-    The hidden size is the configuration's, not the profile's.
+    The hidden size is the configuration's, not the profile's. `options` are those of `fit` (out, validate, ...).
     """
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = PINet(config)
+    if start is not None:
+        model = copy.deepcopy(start)
+    else:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = PINet(config)
 
     def terms(network: nn.Module, batch: Sequences) -> dict[str, Tensor]:
         return loss(network(batch.poses, batch.lengths), targets(batch, config))

@@ -8,6 +8,7 @@ import pytest
 
 from mp3d.errors import BadInput
 from mp3d.experiments import video
+from mp3d.experiments.pinet import spread
 from mp3d.papers.pinet import PINet, PINetConfig
 
 
@@ -31,8 +32,8 @@ def test_videos_are_never_divided_between_folds(samples):
 
 
 def test_a_study_across_videos(samples, tmp_path):
-    table = video.study(Path(samples), "smoke", tmp_path).table()
-    assert set(table["variant"]) == {"input_video", *video.NETWORKS}
+    table = spread(video.study(Path(samples), "smoke", tmp_path).table())
+    assert set(table["variant"]) == {"input_video", "composited_video", *video.NETWORKS}
     assert set(table["scene"]) == {f"TS{n}" for n in video.SMOKE}
     assert table.query("variant == 'input_video'")["mpjpe"].between(80, 260).all()
     ridge = video.ridge(Path(samples), "smoke")

@@ -1,6 +1,8 @@
 """PI-Net: counts, wiring, and the properties of the spec's section 8."""
 
 import itertools
+import os
+import re
 
 import jaxtyping
 import numpy as np
@@ -9,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mp3d import profiles
 from mp3d.errors import BadInput, MissingData
 from mp3d.papers.pinet import (
     PROFILES,
@@ -67,7 +70,10 @@ def count(**config) -> int:
         ({"bidirectional": False}, 1_265_920),
         ({"attention": False, "bidirectional": False}, 1_134_080),
         ({"head": "update"}, 3_276_800),
-        ({"cell": "gcn", "layers": 4}, 338_947),
+        (  # in; a vector a node; query and key; three convolutions; out
+            {"cell": "gcn", "layers": 4},
+            (3 * 256 + 256) + 34 * 256 + 2 * 256 * 256 + 3 * (256 * 256 + 256) + (256 * 3 + 3),
+        ),
     ],
 )
 def test_parameters(config, parameters):
@@ -250,10 +256,24 @@ def test_released_padding_enters_statistics_attention_and_loss():
     more = padded(pair, 1)
     out, wide = net(pair.poses, pair.lengths), net(more.poses, more.lengths)
     assert not torch.allclose(wide.mean, out.mean)
+    rows = more.poses.reshape(2, 3 * 17, 3).numpy()  # a third of them zeros
+    np.testing.assert_allclose(wide.mean[:, 0, 0], rows.mean(1))
+    np.testing.assert_allclose(wide.std[:, 0, 0], rows.std(1, ddof=1) + 1e-4)
+
+    x = ((more.poses - wide.mean) / wide.std).float()
+    e = net.embed(x.flatten(2), more.lengths).detach().numpy()
+    assert not e[:, 2].any()
+    a, b = net.attention.weight.detach().numpy(), net.attention.bias.detach().numpy()
+    w = np.exp(np.einsum("bne,ef,bmf->bnm", e, a, e) + (e @ b)[..., None])  # the padding's score: e_n b
+    np.testing.assert_allclose(wide.attention.detach(), w / w.sum(-1, keepdims=True), rtol=1e-4)
     assert (wide.attention[:, 0, 2] > 0).all()
-    torch.testing.assert_close(wide.attention.sum(-1), torch.ones(2, 3))
+
     goal, wide_goal = targets(pair, net.config), targets(more, net.config)
-    assert wide_goal.weight.sum() < goal.weight.sum() < 1
+    for n, weight in ((2, goal.weight), (3, wide_goal.weight)):  # sequence 0 has one joint that is not known
+        torch.testing.assert_close(weight.sum((1, 2)), torch.tensor([33.0, 34.0], dtype=weight.dtype) / (2 * n * 17))
+    truth = more.truth.nan_to_num().reshape(2, 3 * 17, 3).numpy()
+    expected = (truth - truth.mean(1, keepdims=True)) / (truth.std(1, ddof=1, keepdims=True) + 1e-4)
+    np.testing.assert_allclose(wide_goal.poses.reshape(2, 3 * 17, 3), expected)
 
 
 # --------------------------------------------------------------------------------------------------
@@ -457,7 +477,7 @@ def test_training_depends_on_the_seed_alone():
 
 
 def test_profiles():
-    assert list(PROFILES) == ["smoke", "cpu", "gpu", "paper"]
+    assert list(PROFILES) == list(profiles.PROFILES) == ["smoke", "cpu", "gpu", "paper"]
     paper = PROFILES["paper"]
     assert (paper.hidden, paper.batch) == (256, 4)
     assert paper.fit.steps == 25 * 80_700 // 4  # section 3.4
@@ -490,6 +510,13 @@ def test_order_near2d_needs_boxes_of_these_people():
         net.refine(people(2))
     with pytest.raises(BadInput, match="boxes"):
         net.refine(people(2), np.zeros((3, 4)))
+    with pytest.raises(BadInput, match="boxes: found NaN"):
+        net.refine(people(2), np.array([[0, 0, 100, 200], [np.nan, 0, 100, 200]]))
+
+
+def test_a_random_order_needs_a_generator():
+    with pytest.raises(BadInput, match="rng"):
+        order(people(3), "random")
 
 
 def test_scenes_and_truth_must_be_the_same_people():
@@ -524,3 +551,16 @@ def test_checkpoint_of_another_configuration(tmp_path):
         PINet.load(tmp_path / "net.pt", PINetConfig(layers=2))
     with pytest.raises(MissingData, match=r"other\.pt"):
         PINet.load(tmp_path / "other.pt")
+
+
+def test_saving_where_no_file_can_be(tmp_path):
+    (tmp_path / "file").touch()
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    folders = [tmp_path / "missing", tmp_path / "file"]
+    if not os.access(closed, os.W_OK):  # root may write anywhere
+        folders.append(closed)
+    for folder in folders:
+        with pytest.raises(BadInput, match=re.escape(str(folder / "net.pt"))):
+            network().save(folder / "net.pt")
+    assert sorted(tmp_path.rglob("*")) == [closed, tmp_path / "file"]

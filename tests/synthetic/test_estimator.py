@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mp3d.camera import Camera
 from mp3d.errors import BadInput
-from mp3d.experiments.calibration import TARGETS, measure
+from mp3d.experiments.calibration import TARGETS, calibrate, measure
 from mp3d.scene import HIDDEN, VISIBLE, Person, Scene
 from mp3d.skeletons import H36M17, MPI17, flip
 from mp3d.synthetic.estimator import GROUPS, EstimatorConfig, calibrated, estimate, systematic
@@ -117,15 +117,18 @@ def test_a_wrong_root_scales_across_and_leaves_relative_depth():
 
 def test_people_are_estimated_one_by_one():
     some = scenes(6)
-    alone = [Scene(s.camera, s.people[:1]) for s in some]
-    config = replace(calibrated(), confused=0.0)
-    first, second = estimate(some, 0, config=config), estimate(some[:2], 0, config=config)
+    first, second = estimate(some, 0), estimate(some[:2], 0)
     for a, b in zip(first, second, strict=False):  # later scenes change nothing
         np.testing.assert_array_equal(a, b)
-    # errors of people in one scene are independent: their correlation over many scenes is nil
-    gap = errors(scenes(600), seed=0, config=replace(config, systematic=0.0))[..., 4, 2]
-    assert abs(np.corrcoef(gap.T)[0, 1]) < 0.1
-    assert len(estimate(alone, 0)) == 6 and estimate([], 0) == []
+    for seed, scene in enumerate(some):  # nor do companions, here in full view
+        alone = Scene(scene.camera, scene.people[:1])
+        np.testing.assert_allclose(estimate([alone], seed)[0][0], estimate([scene], seed)[0][0], rtol=1e-12)
+    # Errors of two people in one scene are independent, in every joint and along every axis. Ranks, as some are huge.
+    gap = errors(scenes(600), seed=0, config=replace(calibrated(), systematic=0.0)).reshape(600, 2, 17 * 3)
+    rank = gap.argsort(0).argsort(0)
+    related = [np.corrcoef(rank[:, 0, i], rank[:, 1, i])[0, 1] for i in range(17 * 3)]
+    assert np.abs(related).max() < 0.15  # 51 of standard deviation 0.04
+    assert estimate([], 0) == []
 
 
 @given(st.integers(0, 1000))
@@ -158,3 +161,18 @@ def test_the_stored_calibration_meets_tables_2_and_3():
         assert got[name] == pytest.approx(target, rel=0.03), name
     joints = [name for name in TARGETS if name.startswith("pck3d")]
     assert sorted(joints, key=got.get) == sorted(joints, key=TARGETS.get)
+
+    got = measure([s.xyz for s in some], estimate(some, seed=1))  # errors that the calibration did not see
+    for name, target in TARGETS.items():
+        near = {"abs": 3} if name in joints else {"rel": 0.03}  # percentage points, or a share of the mm
+        assert got[name] == pytest.approx(target, **near), name
+
+
+def test_calibration_comes_nearer_to_the_tables_from_a_bad_start():
+    some = [scene for video in sequences("duet", seed=3, frames=5) for scene in video]
+
+    def misfit(rounds):
+        got = measure([s.xyz for s in some], estimate(some, 0, config=calibrate(some, rounds=rounds)))
+        return np.sqrt(np.mean([(got[name] / target - 1) ** 2 for name, target in TARGETS.items()]))
+
+    assert misfit(8) < 0.4 * misfit(0)
