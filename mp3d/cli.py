@@ -207,7 +207,10 @@ def expected(name: str, profile: str, budget: float) -> str:
     if not accepted.is_file():
         return PROFILES[profile]
     facts = json.loads(accepted.read_text())
-    minutes = facts["seconds_from_nothing"] / 60 * budget / facts["parameters"].get("budget", 1.0)
+    then = facts["parameters"]
+    minutes = facts["seconds_from_nothing"] / 60 * budget / then.get("budget", 1.0)
+    if then.get("seeds"):
+        return f"at most {minutes:.1f} min on {facts['device']}, where {then['seeds']} seeds took as long"
     here = "" if facts["device"].startswith("CPU") or torch.cuda.is_available() else "; hours here"
     return f"about {minutes:.1f} min on {facts['device']}, {facts['threads']} threads{here}"
 

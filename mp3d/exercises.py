@@ -1,6 +1,7 @@
 """Solutions of the notebooks' exercises: what a reader's attempt is compared with, and what unfolds below it."""
 
 import numpy as np
+from scipy.stats import t
 
 from mp3d.metrics.errors import pa_mpjpe
 
@@ -62,8 +63,8 @@ def attention_weights(e, a, b):
 
 
 def what_scale_hides(true, factor):
-    """PA-MPJPE, rigid as PI-Net takes it, of a person estimated `factor` times too large."""
-    return float(pa_mpjpe(factor * true, true))
+    """PA-MPJPE of a person estimated `factor` times too large: aligned without scale, as PI-Net's, and with it."""
+    return float(pa_mpjpe(factor * true, true)), float(pa_mpjpe(factor * true, true, scale=True))
 
 
 # -- pinet_ablation ---------------------------------------------------------------------------------------
@@ -79,9 +80,10 @@ def gru_parameters(inputs, hidden, layers):
 
 
 def paired_interval(a, b):
-    """Mean difference a - b over the same scenes and the half width of its 95 % interval, 1.96 standard errors."""
+    """Mean difference a - b over the same n scenes and the half width of its 95 % interval, by Student's t."""
     difference = a - b
-    return difference.mean(), 1.96 * difference.std(ddof=1) / np.sqrt(len(difference))
+    n = len(difference)
+    return difference.mean(), t.ppf(0.975, n - 1) * difference.std(ddof=1) / np.sqrt(n)
 
 
 def two_averages(error, people):

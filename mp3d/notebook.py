@@ -355,27 +355,28 @@ class Run:
         seeds: int = 1,
         protocol: str = "",
         digits: int = 1,
+        data: str = "",
     ) -> None:
-        """Show a table of results, keep it as CSV; profile, data and seeds end its caption."""
-        origin = f"Profile {self.profile}, {self.data} data, {seeds} seed{'s' * (seeds > 1)}"
+        """Show a table of results, keep it as CSV; profile, data (default: the run's) and seeds end its caption."""
+        origin = f"Profile {self.profile}, {data or self.data + ' data'}, {seeds} seed{'s' * (seeds > 1)}"
         caption = f"{caption} {origin}{', ' + protocol if protocol else ''}."
         index = not isinstance(df.index, pd.RangeIndex)
         self._keep(name, ".csv", df.to_csv(index=index, lineterminator="\n").encode())
         self._page.append(_html(df, caption, digits))
         table(df, caption, digits)
 
-    def judge(self, paper: str, table: pd.DataFrame | None, *starts: str) -> None:
+    def judge(self, paper: str, table: pd.DataFrame | None, *starts: str, data: str = "") -> None:
         """Show a study table's verdicts (None: audits') on the claims whose ids begin so, e.g. "T4", "ours.head"."""
-        self.claims(judge(load_claims(paper, *starts), table))
+        self.claims(judge(load_claims(paper, *starts), table), data)
 
-    def claims(self, verdicts: Sequence[Verdict]) -> None:
+    def claims(self, verdicts: Sequence[Verdict], data: str = "") -> None:
         """Show verdicts beside the results they judge; `finish` keeps all of a run's as claims.json."""
-        facts = self.facts() | {"data": self.data, "budget": self.budget}
+        facts = self.facts() | {"data": data or self.data, "budget": self.budget}
         origin = {name: facts[name] for name in Origin.model_fields}
         verdicts = [verdict.model_copy(update=origin) for verdict in verdicts]
         self._verdicts |= {verdict.claim: verdict for verdict in verdicts}
         self._files["claims.json"] = dumps(list(self._verdicts.values()))
-        caption = f"Claims. Profile {self.profile}, {self.data} data."
+        caption = f"Claims. Profile {self.profile}, {data or self.data + ' data'}."
         shown = to_frame(verdicts)[["statement", "source", "paper", "here", "verdict"]]
         self._page.append(_html(shown, caption, 1))
         text = "\n".join(f"{v.verdict:<13}{v.claim}" for v in verdicts)

@@ -16,7 +16,7 @@
 #
 # Tables 4, 5 and 6 decide between variants by 0.1 to 1.4 mm, from one training run each. Here every variant is trained
 # with several seeds, differences are paired over seeds and scenes, and an interval says which of them can be seen at
-# all. Afterwards you can read an ablation table with the right suspicion, and add a variant of your own.
+# all. Afterwards you can say what an ablation table shows and what it cannot, and add a variant of your own.
 #
 # | profile | time | memory | what its numbers are worth |
 # |---|---|---|---|
@@ -58,23 +58,30 @@ run.provenance()
 
 # %% tags=["nbval-check-output"]
 symbols = [
-    ("d_st", "(S, T)", "mm", "error of the reference less error of the variant, seed s, test sequence t"),
+    (
+        "d_st",
+        "(S, T)",
+        "mm",
+        "error of PI-Net less error of the variant, seed s, test sequence t: positive is better than PI-Net",
+    ),
     ("mean", "", "mm", "of d, each sequence weighted by the people in it (MPJPE) or equally (3DPCK)"),
-    ("[low, high]", "", "mm", "95 % interval: bootstrap over seeds and over sequences"),
+    ("[low, high]", "", "mm", "95 % interval: bootstrap, seeds and sequences drawn again with replacement"),
     ("half width", "", "mm", "the effect that this run could have seen"),
 ]
 table(pd.DataFrame(symbols, columns=["symbol", "shape", "unit", "meaning"]), "Symbols.")
 
 # %% [markdown]
-# **With a pencil.** Three scenes, errors of A: 100, 120, 140 mm, of B: 101, 121.5, 140.5 mm. Unpaired, the scenes' spread
-# of 20 mm drowns everything. Paired, the differences are 1, 1.5, 0.5: mean 1, deviation 0.5, half width
-# $1.96 \cdot 0.5/\sqrt 3 = 0.57$. A is better by $1.0 \pm 0.6$ mm.
+# **With a pencil.** Four scenes, errors of A: 100, 120, 140, 120 mm, of B: 101, 121.5, 140.5, 121 mm. Unpaired, the scenes'
+# spread of 16 mm drowns everything. Paired, the differences are 1, 1.5, 0.5, 1: mean 1, deviation 0.41. With four numbers the
+# half width is $3.18 \cdot 0.41/\sqrt 4 = 0.65$, where 3.18 is Student's t for three degrees of freedom (1.96 would need many
+# more). A is better by $1.0 \pm 0.65$ mm; with the first three scenes alone the interval would reach below zero.
 
 # %% tags=["nbval-check-output"]
-a, b = np.array([100, 120, 140.0]), np.array([101, 121.5, 140.5])
-print("paired:   {:.2f} +- {:.2f}".format(*exercises.paired_interval(b, a)))
-wide = 1.96 * np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 3)
-print(f"unpaired: {b.mean() - a.mean():.2f} +- {wide:.2f}")
+a, b = np.array([100, 120, 140.0, 120]), np.array([101, 121.5, 140.5, 121])
+print("paired:             {:.2f} +- {:.2f}".format(*exercises.paired_interval(b, a)))
+print("paired, three only: {:.2f} +- {:.2f}".format(*exercises.paired_interval(b[:3], a[:3])))
+wide = 2.45 * np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 4)  # Student's t, six degrees of freedom
+print(f"unpaired:           {b.mean() - a.mean():.2f} +- {wide:.2f}")
 
 # %% [markdown]
 # ## 2. The variants
@@ -85,15 +92,16 @@ print(f"unpaired: {b.mean() - a.mean():.2f} +- {wide:.2f}")
 source(pinet.PINetConfig)
 
 # %% tags=["nbval-check-output"]
-counts = {name: experiment.parameters(config) for name, config in experiment.VARIANTS.items()}
-print("\n".join(f"{name:18s}{count:>10,d}" for name, count in counts.items()))
+table(tables.counts(), "Parameters of the variants at the paper's width, 256.")
 
 # %% [markdown]
-# - **Order** (Table 4) can only matter with three people or more: for two, all orders agree.
+# - **Order** (Table 4): in use it can only matter with three people or more. A network trained in another order differs
+#   everywhere.
 # - **Without attention, one direction** (Table 5, first row): the target comes first, so its output sees *no other person*,
 #   except through the group's mean and deviation. In the paper this already gives 77 % of the whole gain.
-# - **GCN** (Table 6): the paper gives neither width nor how pairs are merged. Ours averages over pairs and has a third of
-#   the others' width, which makes a training step cost the same; the count below is ours at 256, not the paper's 34 M.
+# - **GCN** (Table 6): the paper gives neither width nor how pairs are merged, and its 34 M parameters are undetermined. Ours
+#   averages over pairs; its nodes are joints with three features, not coordinates. The count above is at width 256, for
+#   comparison; the one trained is a third as wide as the others, which makes a training step cost the same.
 
 # %%
 source(pinet.order)
@@ -128,7 +136,7 @@ run.judge("pinet", results, "T4", "ours.order_2d")
 # ## 5. Table 5: attention and direction
 #
 # The paper's own rows say less than its text: attention *without* the second direction makes MPJPE worse (122.7 to
-# 123.10), and the gains quoted for the second direction are those without attention.
+# 123.10) and PA-MPJPE better (86.69 to 86.42), and the gains quoted for the second direction are those without attention.
 
 # %% tags=["nbval-ignore-output"]
 rows = {"neither": "T5/neither", "no_bi": "T5/no_bi", "no_att": "T5/no_att", "pinet": "T5/PI-Net"}
@@ -155,11 +163,12 @@ run.table(tables.against_paper(results, rows), "Table 6. Paper: MuPoTS-3D; here:
 run.judge("pinet", results, "T6")
 
 # %% [markdown]
-# ## 7. What the tables lack: networks that see nobody else
+# ## 7. What the tables lack: controls
 #
-# Every row of Table 5 sees companions somehow. `self` does not; `shuffled` sees strangers; `composited` is trained on
-# strangers, as PI-Net is on MuCo's pasted pictures, and tested on real groups. How far below `self` a variant lies
-# is what it takes from companions.
+# `self` sees nobody else: it loses the companions *and* the group's mean and deviation. `shuffled` sees strangers: it keeps
+# the group's layout and loses only what the companions do. The difference to `shuffled` is what companions tell.
+# `composited` is `shuffled` tested on real groups: PI-Net's own case, since MuCo's pictures are pasted together from people
+# recorded alone (our strangers keep the true layout, so the real case is harder).
 
 # %% tags=["nbval-ignore-output"]
 rows = {"input": "T6/None", "self": "", "shuffled": "", "composited": "", "neither": "T5/neither", "pinet": "T5/PI-Net"}
@@ -170,13 +179,13 @@ run.judge("pinet", results, *controls)
 # %% [markdown]
 # ### All differences at once
 #
-# Each line is a variant less PI-Net as the paper has it; right of zero is worse than PI-Net. Open diamonds are the paper's
+# Each line compares a variant with PI-Net as the paper has it; left of zero is worse than PI-Net. Open diamonds are the paper's
 # single-run differences, on other data: compare their size with the width of the intervals.
 
 # %% tags=["nbval-ignore-output"]
 differences = tables.ablation(results)
-run.table(differences, "Each variant against PI-Net: MPJPE, mm, 95 % interval.", "differences", seeds, digits=2)
-run.show(plots.forest(differences), "forest", "Differences from PI-Net in MPJPE, with 95 % intervals.")
+run.table(differences, "Each variant against PI-Net: gain in MPJPE, mm, 95 % interval.", "differences", seeds, digits=2)
+run.show(plots.forest(differences, "gain over PI-Net in MPJPE (mm)"), "forest", "All variants against PI-Net.")
 
 # %% tags=["nbval-ignore-output"]
 spread = results.groupby(["variant", "seed"])["mpjpe"].mean().groupby("variant").std(ddof=1).rename("deviation")
@@ -194,7 +203,8 @@ run.show(plots.learning_curves(tables.curves(study)), "curves", "Training loss; 
 # %% [markdown]
 # ## 8. What the paper does not say
 #
-# - How many runs, and which epoch: its tables are single numbers. With the spread above, 0.1 mm is not a finding.
+# - How many runs, and which epoch: its tables are single numbers. If retraining moves the paper's networks on MuPoTS-3D as
+#   much as ours here, 0.1 mm cannot be told from it.
 # - Whether the order changes in training, in use, or both: here both. `pinet.ipynb` has the others.
 # - The graph network's width and merging; the 133 M of "None" (3DMPPE's pose network has 34.3 M by our count).
 # - Our variants are trained for a fraction of the paper's steps, at a smaller width in `cpu`: an *open* here says that
@@ -216,8 +226,8 @@ def gru_parameters(inputs, hidden, layers):
 exercise(gru_parameters, exercises.gru_parameters, (51, 256, 3), (51, 256, 2))
 
 # %% [markdown]
-# **2.** The paired mean difference and the half width of its interval, $1.96\,s/\sqrt n$, for two arrays of errors.
-# *Hint*: `ddof=1`.
+# **2.** The paired mean difference and the half width of its 95 % interval, $t_{n-1}\,s/\sqrt n$, for two arrays of errors.
+# *Hint*: `ddof=1`; `scipy.stats.t.ppf(0.975, n - 1)`.
 
 
 # %%
@@ -229,8 +239,8 @@ def paired_interval(a, b):
 exercise(paired_interval, exercises.paired_interval, (b, a))
 
 # %% [markdown]
-# **3.** Table 2 of the paper averages over people, Table 1 over sequences. Write both, given each sequence's error and
-# number of people. *Hint*: the second is a weighted mean.
+# **3.** Table 2 of the paper averages over people, PI-Net's row of Table 1 over sequences. Given each sequence's error and
+# number of people, return the mean over sequences, then the mean over people. *Hint*: the second is a weighted mean.
 
 
 # %%
@@ -251,8 +261,8 @@ run.finish()
 # %% [markdown]
 # ## What to keep, and what next
 #
-# - An ablation without intervals is an anecdote; pair what can be paired.
-# - The control that sees nobody else tells more than any of Table 5's rows.
+# - Pair what can be paired, and say how large an effect could have been seen.
+# - Two controls are needed: one that sees nobody, one that sees strangers.
 #
 # **References**: W. Guo et al., *PI-Net*, WACV 2021. G. Moon et al., *Camera distance-aware top-down approach for 3D
 # multi-person pose estimation*, ICCV 2019. To cite this project see `CITATION.cff`.

@@ -9,8 +9,10 @@
 # %% [markdown]
 # # Start here: a camera, seventeen joints, two people
 #
-# Ten minutes, nothing is trained. Afterwards you can read any table of the five papers: you know what its
-# millimetres are measured between, what an alignment takes away, and why depth is the hard part.
+# ![Each interaction of the synthetic people](../figures/start/cpu/interactions.png)
+#
+# Ten minutes, nothing is trained. Afterwards you can read PI-Net's tables, and the millimetres of the other papers: what
+# they are measured between, what an alignment takes away, and why depth is the hard part.
 #
 # - **Time and memory**: 10 s on a laptop in every profile, 0.6 GB.
 # - **Data**: a synthetic scene, made here. Nothing is downloaded.
@@ -72,7 +74,7 @@ print("and back, if the depth is told:", camera.back_project(camera.project(poin
 # %% [markdown]
 # The second line is the whole difficulty. A point twice as far and twice as large falls on the same pixel, so one
 # picture cannot tell them apart: depth has to be guessed from what one knows of bodies. Estimates are therefore
-# wrong mostly along the ray, and every method of the five papers is an answer to this.
+# wrong along the ray more than across it.
 
 # %% tags=["nbval-ignore-output"]
 run.show(plots.hand_check(point, camera), "pinhole", "The same pixel belongs to every point of a ray.")
@@ -95,14 +97,15 @@ run.show(plots.joint_chart(MPI17), "joints", "MPI17: joint numbers and names; th
 # %% [markdown]
 # ## 4. Two people
 #
-# `duet` is a synthetic world that mirrors MuPoTS-3D: two or three people who do something together. In a hand shake
-# the hands do meet, so one body tells of the other. That is what PI-Net lives on.
+# `duet` is a synthetic world that mirrors MuPoTS-3D, a test set of 20 real videos: two or three people who do something
+# together. In a hand shake the hands do meet, so one body tells of the other. That is what PI-Net hopes to use.
 
 # %%
 from mp3d.synthetic.estimator import estimate
 from mp3d.synthetic.worlds import scenes
 
-scene = scenes("duet", 1, seed=seed, split="test", kinds=["handshake"])[0]
+some = scenes("duet", 20, seed=seed, split="test", kinds=["handshake"])
+scene = next(s for s in some if len(s.people) == 2)
 truth, guess = scene.xyz, estimate([scene], seed=seed)[0]
 run.show(
     plots.skeletons_3d({"truth": truth, "estimate": guess}, camera=scene.camera),
@@ -111,7 +114,7 @@ run.show(
 )
 
 # %% [markdown]
-# What else they do, alone and together. Left limbs are darker. `apart` is the honest control: people who ignore each other.
+# What else they do, alone and together. Left limbs are darker. `apart` is a control: people who ignore each other.
 
 # %% tags=["nbval-ignore-output"]
 run.show(plots.scene_sheet(*gallery.actions(seed)), "actions", "Each action of one person, at two moments.")
@@ -123,8 +126,9 @@ print("every joint lies before the camera:", bool((truth[..., 2] > 0).all()))
 print("re-projection agrees with the stored pixels:", np.allclose(scene.camera.project(truth), scene.uv))
 
 # %% [markdown]
-# The estimate comes from a stand-in for 3DMPPE, the estimator that PI-Net starts from: no network, but errors of
-# the same structure. Look along the camera's ray: how much of the error is depth?
+# The estimate comes from a stand-in for 3DMPPE, the estimator that PI-Net starts from. It is no network: it adds errors to
+# the truth, person by person and along the ray, as we suppose 3DMPPE's to be, and of the size that is published. How much
+# of the error is depth? It is the largest part, in every joint but the pelvis, whose true depth is given:
 
 # %% tags=["nbval-ignore-output"]
 from mp3d.synthetic.worlds import sequences
@@ -139,8 +143,9 @@ run.table(rows, "Where the stand-in is wrong.", "error_by_axis", protocol=f"{len
 # ## 5. The errors, by hand
 #
 # **MPJPE**, mean per joint position error: put both pelvises at the origin, take the mean distance over the joints.
-# Take a toy person `G` and estimate him 10 % too large. Each joint is then off by a tenth of its distance from the
-# pelvis; the mean of those 17 numbers is 39.66 mm.
+# Take a toy person `G` and estimate them 10 % too large. Each joint is then off by a tenth of its distance from the
+# pelvis: the head top, 700 mm above it, by 70 mm, the neck by 50, a hip by 10, the pelvis by 0. The mean of the 17
+# numbers is 39.66 mm.
 
 # %% tags=["nbval-check-output"]
 G = exercises.TOY_POSE
@@ -158,8 +163,8 @@ table(pd.DataFrame(rows).T.abs().round(4), "Three ways to be wrong, in mm.", dig
 
 # %% [markdown]
 # An alignment is a decision about which mistakes count. **PA-MPJPE** first turns and shifts the estimate onto the
-# truth; papers of this field say "Procrustes" and mean it with scale or without. PI-Net's released code takes it
-# *without*: somebody estimated too large stays wrong. Nothing here sees that he stands a metre to the left.
+# truth, so that the squared distances are least (Procrustes alignment); papers do it with scale or without. PI-Net's
+# released code takes it *without*: somebody estimated too large stays wrong. Nothing here sees the metre to the left.
 
 # %%
 source(pa_mpjpe)
@@ -174,7 +179,9 @@ perfect = joint_errors(G, G)
 large = joint_errors(rescale_bones(1.3 * G, G), G)
 print("a perfect pose: 3DPCK", round(float(pck3d(perfect)), 1), " AUC", round(float(auc3d(perfect)), 4))
 print("30 % too large, bones rescaled: 3DPCK", round(float(pck3d(large)), 1))
-print("one wrist 151 mm off:", round(float(pck3d(joint_errors(G + np.eye(17)[:, 4:5] * (151, 0, 0), G))), 4))
+wrist = G + np.eye(17)[:, 4:5] * (151, 0, 0)
+print("one wrist 151 mm aside, as it is: 3DPCK", round(float(pck3d(joint_errors(wrist, G))), 4))
+print("the same, bones rescaled: 3DPCK", round(float(pck3d(joint_errors(rescale_bones(wrist, G), G))), 4))
 
 # %% [markdown]
 # ## 6. How a notebook here works
@@ -182,15 +189,17 @@ print("one wrist 151 mm off:", round(float(pck3d(joint_errors(G + np.eye(17)[:, 
 # - Its second cell holds the **parameters**. `papermill notebooks/pinet.ipynb out.ipynb -p profile smoke` sets them;
 #   a misspelt name is an error.
 # - A **profile** is a size: `smoke` (seconds, shows that it runs), `cpu` (minutes on a laptop), `gpu`, `paper`.
-# - Beside a paper's **claim** stands a **verdict**: *holds*, *contradicted*, *open* or *not run*, from the paired
-#   difference over the same scenes and seeds and its 95 % interval.
+# - Beside a paper's **claim** stands a **verdict**: *holds*, *contradicted*, *open* or *not run*. It comes from the **paired
+#   difference**, the error of one variant less that of the other on the same scene with the same training seed, and its
+#   95 % interval by the **bootstrap**: the mean is taken again and again over seeds and scenes drawn with replacement.
+# - An **instance** is one person in one picture; a mean "by people" counts instances, a mean "by sequence" does not.
 # - Numbers of synthetic worlds are never set beside a paper's numbers without saying so.
 # - Figures and tables are written to `runs/NOTEBOOK/PROFILE`, with a page, `index.html`, that shows them all.
 
 # %% [markdown]
 # ## 7. Exercises
 #
-# **1.** Somebody 1.75 m tall is 525 px high in the image of a camera with $f = 1500$ px. How far away is he?
+# **1.** Somebody 1.75 m tall is 525 px high in the image of a camera with $f = 1500$ px. How far away are they?
 # *Hint*: similar triangles. Write the function for any focal length and height.
 
 
@@ -203,7 +212,7 @@ def depth_from_height(focal, height_mm, height_px):
 exercise(depth_from_height, exercises.depth_from_height, (1500, 1750, 525), (1000, 1600, 400))
 
 # %% [markdown]
-# **2.** MPJPE in three lines of NumPy, for two poses of shape (17, 3). *Hint*: `axis=1`.
+# **2.** MPJPE in three lines of NumPy, for two poses of shape (17, 3), joint 14 of each at the origin. *Hint*: `axis=1`.
 
 
 # %%
@@ -212,7 +221,7 @@ def my_mpjpe(pred, true):
 
 
 # %% tags=["nbval-check-output"]
-exercise(my_mpjpe, exercises.mpjpe_by_hand, (1.1 * G, G), (turned, G))
+exercise(my_mpjpe, exercises.mpjpe_by_hand, (1.1 * G, G), (turned + (300, 0, 90), G - (1000, 0, 0)))
 
 # %% [markdown]
 # **3.** The pelvis is one of PI-Net's 17 joints and always right after root alignment. Its Table 2 says 126.0 mm: what
@@ -246,8 +255,9 @@ run.finish()
 # %% [markdown]
 # ## What to keep, and what next
 #
-# - One picture fixes a ray; depth is inferred. Errors are mostly depth.
-# - MPJPE forgives a wrong place, PA-MPJPE also a wrong turn, 3DPCK also wrong bone lengths. Always ask which.
+# - One pixel fixes a ray; depth is inferred, and is the largest part of the error.
+# - All three measures forgive a wrong place. PA-MPJPE also forgives a wrong turn; 3DPCK forgives wrong bone lengths, but not a
+#   turn. Always ask which.
 # - Next: [`pinet.ipynb`](pinet.ipynb), the first paper.
 #
 # **References**: D. Mehta et al., *Single-shot multi-person 3D pose estimation from monocular RGB*, 3DV 2018

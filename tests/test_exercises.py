@@ -53,8 +53,10 @@ def test_pinet():
 def test_pinet_scale():
     toy = np.zeros((17, 3))
     toy[:, 1] = np.linspace(-700, 800, 17)
-    assert exercises.what_scale_hides(toy, 1.0) == pytest.approx(0, abs=1e-6)
-    assert exercises.what_scale_hides(toy, 1.1) == pytest.approx(0.1 * np.abs(toy[:, 1] - toy[:, 1].mean()).mean())
+    assert exercises.what_scale_hides(toy, 1.0) == pytest.approx((0, 0), abs=1e-6)
+    rigid = 0.1 * np.abs(toy[:, 1] - toy[:, 1].mean()).mean()
+    assert exercises.what_scale_hides(toy, 1.1) == pytest.approx((rigid, 0), abs=1e-6)
+    assert exercises.what_scale_hides(exercises.TOY_POSE, 1.1)[0] == pytest.approx(39.3417, abs=1e-4)  # spec 4.9
 
 
 @pytest.mark.parametrize(("inputs", "hidden", "layers"), [(51, 256, 2), (51, 256, 3), (5, 7, 4)])
@@ -65,7 +67,7 @@ def test_gru_parameters(inputs, hidden, layers):
 
 def test_averages():
     a, b = np.array([3.0, 5, 7]), np.array([2.0, 3, 4])
-    assert exercises.paired_interval(a, b) == pytest.approx((2, 1.96 / np.sqrt(3)))
+    assert exercises.paired_interval(a, b) == pytest.approx((2, 4.302653 / np.sqrt(3)))  # t of two degrees of freedom
     # PI-Net's Table 2, row 3DMPPE, MPJPE: 122.91 over sequences, 126.0 over people
     error = [90.9, 159.3, 121.8, 113.5, 107.8, 121.1, 113.8, 138.2, 99.7, 98.4]
     error += [119.6, 115.4, 143.7, 151.7, 111.7, 101.8, 105.6, 115.8, 140.7, 187.7]

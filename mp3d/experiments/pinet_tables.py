@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mp3d.errors import BadInput
-from mp3d.experiments.pinet import by_person, people_to_test, place
+from mp3d.experiments.pinet import VARIANTS, by_person, parameters, people_to_test, place
 from mp3d.metrics.errors import mpjpe
 from mp3d.metrics.pck import JOINT_GROUPS
 from mp3d.published import load
@@ -36,6 +36,28 @@ CHOICES = {
 """What the paper leaves open or contradicts, against our choice."""
 
 
+OTHERS = {
+    "another estimator": ("pinet_other_estimator", "other_estimator"),
+    "erroneous root depths": ("pinet_rootnet", "input_rootnet"),
+}
+"""PI-Net used on estimates that it was not trained for, against those estimates."""
+
+
+def counts() -> pd.DataFrame:
+    """Parameters of the variants at the paper's width, and what Table 6 prints of them, in millions."""
+    rows = {"gru2": "2 GRU", "pinet": "3 GRU", "gru4": "4 GRU", "lstm2": "2 LSTM", "lstm3": "3 LSTM", "lstm4": "4 LSTM"}
+    published = load("pinet")
+    out = [
+        (
+            name,
+            f"{parameters(VARIANTS[name]):,d}",
+            f"{published.number(f'T6/{rows[name]}/parameters'):.2f}" if name in rows else "",
+        )
+        for name in (*rows, "update", "no_att", "no_bi", "neither", "gcn")
+    ]
+    return pd.DataFrame(out, columns=["variant", "parameters here", "millions in Table 6"])
+
+
 def by_sequence(table: pd.DataFrame, profile: str) -> pd.DataFrame:
     """Tables 1 and 2 on `duet`: a row a sequence, means over seeds, then both kinds of average."""
     scenes = {scene.sequence: scene for scene in people_to_test(profile)[0]}
@@ -61,8 +83,9 @@ def by_joint(table: pd.DataFrame) -> pd.DataFrame:
         metric = f"pck3d_{name.lower()}"
         before, after = (table[table["variant"] == v][metric].mean() for v in ("input", "pinet"))
         theirs = [published.number(f"T3/{row}/{name}") for row in ("3DMPPE", "PI-Net")]
-        rows[name] = {"paper before": theirs[0], "paper after": theirs[1], "before": before, "after": after}
-        rows[name] |= {"paper's gain": theirs[1] - theirs[0], "gain": after - before}
+        rows[name] = dict(zip(("before", "after", "gain"), (*theirs, theirs[1] - theirs[0]), strict=True))
+        rows[name] = {f"{k}, MuPoTS-3D (paper)": v for k, v in rows[name].items()}
+        rows[name] |= {"before, duet (here)": before, "after, duet (here)": after, "gain, duet (here)": after - before}
     return pd.DataFrame(rows).T.rename_axis("joint")
 
 
@@ -80,9 +103,9 @@ def against_paper(table: pd.DataFrame, rows: dict[str, str]) -> pd.DataFrame:
         row = out[variant] = {}
         for metric, column in (("pa_mpjpe", "PA"), ("mpjpe", "MPJPE")):
             title = {"PA": "PA-MPJPE"}.get(column, column)
-            row[f"paper {title}"] = published.number(f"{reference}/{column}") if reference else np.nan
+            row[f"{title}, MuPoTS-3D (paper)"] = published.number(f"{reference}/{column}") if reference else np.nan
             mean, low, high = here.loc[variant, metric]
-            row[f"here {title}"] = f"{mean:.1f} [{low:.1f}, {high:.1f}]" if low == low else f"{mean:.1f}"
+            row[f"{title}, duet (here)"] = f"{mean:.1f} [{low:.1f}, {high:.1f}]" if low == low else f"{mean:.1f}"
     return pd.DataFrame(out).T.rename_axis("variant")
 
 
@@ -171,7 +194,7 @@ def by_layer(scenes: Sequence[Scene], layers: dict[str, Sequence[np.ndarray]]) -
 
 
 def ablation(table: pd.DataFrame) -> pd.DataFrame:
-    """Every variant against PI-Net, as `plots.forest` wants it; positive: worse than PI-Net.
+    """Every variant against PI-Net, as `plots.forest` wants it; positive: better than PI-Net.
 
     Columns: label (the variant), table, difference, low, high, and paper, the same difference in the paper, in mm.
     """
@@ -186,10 +209,10 @@ def ablation(table: pd.DataFrame) -> pd.DataFrame:
     published = load("pinet")
     parts = []
     for name, variants in places.items():
-        rows = gains(table, {v: ("pinet", v) for v in variants}).drop(columns="variant")
+        rows = gains(table, {v: (v, "pinet") for v in variants}).drop(columns="variant")
         rows.insert(1, "table", name)
         best = published.number("T6/3 GRU/MPJPE")
-        rows["paper"] = [published.number(f"{row}/MPJPE") - best if row else np.nan for row in variants.values()]
+        rows["paper"] = [best - published.number(f"{row}/MPJPE") if row else np.nan for row in variants.values()]
         parts.append(rows)
     return pd.concat(parts, ignore_index=True)
 

@@ -45,6 +45,9 @@ NETWORKS = {
     "self_video": PINetConfig(companions="none"),
     "shuffled_video": PINetConfig(companions="shuffled"),
 }
+DATA = "TDBU's integrated poses of MuPoTS-3D as pseudo-truth"
+CHECKS = "median distance to the release's 2D joints (px); jitter, the mean acceleration (mm/frame^2)"
+
 PAIRS = {
     "ridge": ("ridge_video", "ridge_self_video"),
     "ridge, companion of another moment": ("ridge_strangers_video", "ridge_self_video"),

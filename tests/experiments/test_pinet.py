@@ -121,8 +121,9 @@ def test_signs_of_the_tables(people, table):
     every = [v for v in experiment.VARIANTS if v not in shifts] + ["composited"]
     made = pd.concat([made, *(inputs.assign(variant=v, mpjpe=inputs["mpjpe"] - 8.0) for v in every)])
     rows = tables.ablation(made).set_index("label")
-    assert rows.loc["random", "difference"] == pytest.approx(2) and rows.loc["input", "difference"] == pytest.approx(10)
-    assert rows.loc["random", "paper"] == pytest.approx(0.18)  # 121.88 - 121.7
+    assert rows.loc["random", "difference"] == pytest.approx(-2)
+    assert rows.loc["input", "difference"] == pytest.approx(-10)
+    assert rows.loc["random", "paper"] == pytest.approx(-0.18)  # 121.88 - 121.7
     assert tables.gain_by_scene(made)["gain"].tolist() == pytest.approx([10] * 20)
     linear = pd.DataFrame({"variant": ["ridge_self", "ridge"] * 2, "seed": [0, 0, 1, 1], "n": 5, "mpjpe": [9.0, 8] * 2})
     kinds = {scene.kind for scene in people[0]}
@@ -173,9 +174,10 @@ def test_tables_of_the_notebooks(table):
     weighted = np.average(inputs["mpjpe"], weights=inputs["n"])
     assert by_sequence.loc["mean of people", "MPJPE before"] == pytest.approx(weighted)
     joints = tables.by_joint(rows)
-    assert joints.loc["Wrist", "paper's gain"] == pytest.approx(1.5)
+    assert joints.loc["Wrist", "gain, MuPoTS-3D (paper)"] == pytest.approx(1.5)
     beside = tables.against_paper(rows, {"pinet": "T5/PI-Net", "self": ""})
-    assert beside.loc["pinet", "paper MPJPE"] == 121.7 and np.isnan(beside.loc["self", "paper MPJPE"])
+    assert beside.loc["pinet", "MPJPE, MuPoTS-3D (paper)"] == 121.7
+    assert np.isnan(beside.loc["self", "MPJPE, MuPoTS-3D (paper)"])
     assert tables.gain_by_scene(rows)["paper"].iloc[1] == pytest.approx(8.0)  # S2: 159.3 to 151.3
 
 
