@@ -150,7 +150,7 @@ def test_judge_without_a_study_settles_audits_alone():
     verdicts = {v.claim: v for v in judge(load_claims("pinet"))}
     assert verdicts["pinet.audit.gain_pck"].verdict == "holds"
     assert verdicts["pinet.T2.mpjpe"].verdict == verdicts["pinet.F3.coco"].verdict == "not run"
-    assert verdicts["pinet.T2.mpjpe"].note == "no study"
+    assert verdicts["pinet.T2.mpjpe"].note.startswith("no study")
 
 
 def test_a_table_without_its_keys_is_refused():
