@@ -291,7 +291,7 @@ def refresh_notebook(root: Path, name: str, profile: str, budget: float | None =
     if accepted.exists():
         accepted.rename(old)
     fresh.rename(accepted)
-    write(script.with_suffix(".ipynb"), (nbformat.writes(book) + "\n").encode())
+    write(script.with_suffix(".ipynb"), (nbformat.writes(book, indent=0) + "\n").encode())
     shutil.rmtree(old, ignore_errors=True)
     print(f"{name}: outputs and {len(kept)} files of profile {profile} accepted")
 

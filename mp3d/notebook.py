@@ -110,7 +110,7 @@ def browser() -> str | None:
 
 
 def png(figure: go.Figure) -> bytes | None:
-    """A figure as PNG in 64 colours (a quarter of the bytes); None without kaleido or a browser."""
+    """A figure as PNG in 24 colours (a quarter of the bytes); None without kaleido or a browser."""
     try:
         import kaleido
     except ImportError:
@@ -130,7 +130,7 @@ def png(figure: go.Figure) -> bytes | None:
         print(f"no PNG: {path} failed ({type(error).__name__}); the interactive figure is complete")
         return None
     small = io.BytesIO()
-    Image.open(io.BytesIO(raw)).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    Image.open(io.BytesIO(raw)).convert("RGB").quantize(24, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
     return small.getvalue()
 
 
@@ -165,6 +165,7 @@ def _html(df: pd.DataFrame, caption: str, digits: int) -> str:
     index = not isinstance(df.index, pd.RangeIndex)
     text = df.to_html(border=0, na_rep="", index=index, float_format=f"{{:.{digits}f}}".format)
     text = text.replace(">", f">\n  <caption>{html.escape(caption)}</caption>", 1)
+    text = re.sub(r"\n\s*(?=<t[dh]|</tr>)", "", text)  # a row a line: a third of a stored table is white space
     head, body = text.split("</thead>", 1)
     return head.replace("<th>", '<th scope="col">') + "</thead>" + body.replace("<th>", '<th scope="row">')
 
@@ -377,7 +378,7 @@ class Run:
         self._verdicts |= {verdict.claim: verdict for verdict in verdicts}
         self._files["claims.json"] = dumps(list(self._verdicts.values()))
         caption = f"Claims. Profile {self.profile}, {data or self.data + ' data'}."
-        shown = to_frame(verdicts)[["statement", "source", "paper", "here", "verdict"]]
+        shown = to_frame(verdicts)[["statement", "paper", "here", "verdict"]]
         self._page.append(_html(shown, caption, 1))
         text = "\n".join(f"{v.verdict:<13}{v.claim}" for v in verdicts)
         display(f"{caption}\n{text}", html=_html(shown, caption, 1))

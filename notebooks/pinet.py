@@ -265,7 +265,7 @@ run.table(experiment.floors(run.profile), "What is left where the training targe
 # %% tags=["nbval-ignore-output"]
 linear = coupling.ridge_on_duet(run.profile)
 by_kind = tables.gain_by_kind(results, linear, run.profile)
-run.table(by_kind, "Gain in MPJPE by knowing the companions, mm.", "coupling", seeds, "ridge: pair frame, 3 folds")
+run.table(by_kind, "Gain in MPJPE by knowing the companions, mm.", "coupling", seeds, "intervals over seeds; ridge: 3")
 run.judge("pinet", linear, "ours.linear")
 run.show(plots.coupling(by_kind), "coupling", "What companions tell, by kind of interaction.")
 

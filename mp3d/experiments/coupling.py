@@ -6,7 +6,7 @@ from mp3d.coupling import companion_gain
 from mp3d.synthetic import worlds
 from mp3d.synthetic.estimator import estimate
 
-SIZES = {"smoke": (160, 1), "cpu": (4000, 2), "gpu": (20_000, 3), "paper": (20_000, 3)}
+SIZES = {"smoke": (160, 1), "cpu": (4000, 3), "gpu": (20_000, 3), "paper": (20_000, 3)}
 """Scenes, over all kinds, and seeds of the estimates' errors, by profile."""
 
 
