@@ -218,7 +218,7 @@ after = experiment.refined(network, scenes, estimates, 0)
 shown = tables.typical(scenes, estimates, after)
 layers = {"truth": scenes[shown].xyz, "estimate": estimates[shown], "refined": after[shown]}
 figure = plots.skeletons_3d(layers, camera=scenes[shown].camera)
-run.show(figure, "before_after", "Figure 1 on `duet`: before, after, truth, in the scene whose gain is the median one.")
+run.show(figure, "before_after", "Figure 1 on `duet`: the scene of two people whose gain is the median one.")
 
 # %% [markdown]
 # ### Which joints gain? Table 3
@@ -276,7 +276,7 @@ run.show(plots.coupling(by_kind), "coupling", "What companions tell, by kind of 
 
 # %% tags=["nbval-ignore-output"]
 weights = experiment.attention_matrix(network, scenes, estimates)
-figure = plots.attention_matrix(weights, ["the person", "nearest", "farther"])
+figure = plots.attention_matrix(weights, ["self", "near", "far"])
 run.show(figure, "attention", "Mean attention in scenes of three: each row says from whom that person takes how much.")
 figure = plots.attention_by_distance(experiment.attention_pairs(network, scenes, estimates))
 run.show(figure, "attention_by_distance", "Weight of the person to refine on companions, by their distance.")

@@ -186,9 +186,10 @@ def gain_by_kind(table: pd.DataFrame, linear: pd.DataFrame, profile: str) -> pd.
 
 
 def typical(scenes: Sequence[Scene], before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> int:
-    """The number of the scene whose gain in MPJPE is the median one: no picked example."""
-    gain = [mpjpe(b, s.xyz).mean() - mpjpe(a, s.xyz).mean() for s, b, a in zip(scenes, before, after, strict=True)]
-    return int(np.argsort(gain, kind="stable")[len(gain) // 2])
+    """The number of the scene of two people whose gain in MPJPE is the median one: no picked example."""
+    pairs = [i for i, scene in enumerate(scenes) if len(scene.people) == 2]
+    gain = [mpjpe(before[i], scenes[i].xyz).mean() - mpjpe(after[i], scenes[i].xyz).mean() for i in pairs]
+    return pairs[int(np.argsort(gain, kind="stable")[len(gain) // 2])]
 
 
 def by_layer(scenes: Sequence[Scene], layers: dict[str, Sequence[np.ndarray]]) -> pd.DataFrame:

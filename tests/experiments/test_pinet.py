@@ -143,7 +143,8 @@ def test_the_typical_scene_has_the_median_gain(people):
     scenes, _ = people
     before = [s.xyz + np.linspace(0, 100, 17)[:, None] for s in scenes]
     after = [b - 0.01 * i * np.linspace(0, 1, 17)[:, None] for i, b in enumerate(before)]
-    assert tables.typical(scenes, before, after) == len(scenes) // 2
+    pairs = [i for i, scene in enumerate(scenes) if len(scene.people) == 2]  # gains rise with i
+    assert tables.typical(scenes, before, after) == pairs[len(pairs) // 2]
 
 
 def test_what_scores_depend_on_is_hashed(table, monkeypatch):
