@@ -161,7 +161,7 @@ def _space(
         f"{axis}axis": bare | {"title": {"text": title}, "tickfont": {"size": 13}} | _ticks(low[i], high[i])
         for i, (axis, title) in enumerate(zip("xyz", ("right (m)", "depth (m)", "up (m)"), strict=True))
     }
-    view = {"eye": {"x": 0.75, "y": -1.75, "z": 0.45}, "center": {"x": 0, "y": 0, "z": -0.08}}
+    view = {"eye": {"x": 0.85, "y": -2.0, "z": 0.5}, "center": {"x": 0, "y": 0, "z": -0.12}}
     return [floor, *strokes, names], axes | {"aspectmode": "data", "camera": view}
 
 

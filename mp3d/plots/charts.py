@@ -92,7 +92,7 @@ def coupling(df: pd.DataFrame) -> go.Figure:
     """
     need(df, "coupling", "kind", "method", "gain", "low", "high")
     order = df.groupby("kind")["gain"].max().sort_values(ascending=False).index
-    fig = figure(width=700, yaxis_title="gain by companions (MPJPE, mm)", margin_b=110)
+    fig = figure(width=700, height=460, yaxis_title="gain by companions (mm)", margin_b=110)
     for i, (method, rows) in enumerate(df.groupby("method", sort=False)):
         rows = rows.set_index("kind").loc[[k for k in order if k in set(rows["kind"])]].reset_index()
         fig.add_bar(
