@@ -70,7 +70,7 @@ def by_sequence(table: pd.DataFrame, profile: str) -> pd.DataFrame:
     out = pd.DataFrame(parts)
     n = table.groupby("scene", sort=False)["n"].first()
     means = pd.DataFrame({"mean of sequences": out.mean(), "mean of people": out.mul(n, axis=0).sum() / n.sum()}).T
-    out.insert(0, "people", [len(scenes[name].people) for name in out.index])
+    out.insert(0, "people", [str(len(scenes[name].people)) for name in out.index])
     out.insert(0, "kind", [scenes[name].kind for name in out.index])
     return pd.concat([out, means]).rename_axis("sequence")
 
