@@ -48,6 +48,40 @@ def back_project(
     return torch.cat([xy, z.expand(*xy.shape[:-1], 1)], -1)
 
 
+@dataclass(frozen=True)
+class Lens:
+    """What a lens does to normalised coordinates x = X / Z, y = Y / Z, before `k` makes pixels of them (Brown's model).
+
+    x' = x (1 + k1 r² + k2 r⁴ + k3 r⁶) + 2 p1 x y + p2 (r² + 2 x²), and y' alike: OpenCV's k1, k2, p1, p2, k3.
+
+    Parameters
+    ----------
+    tangential : 2 as above (OpenCV, Panoptic); 1 for Human3.6M, whose own model takes the terms 2 p1 x y + 2 p2 x²
+        (of y': 2 p1 y² + 2 p2 x y) once, not twice
+    """
+
+    k1: float | int
+    k2: float | int
+    p1: float | int
+    p2: float | int
+    k3: float | int = 0.0
+    tangential: float | int = 2.0
+
+    def distort(self, xy: Float[np.ndarray, "*points 2"]) -> Float[np.ndarray, "*points 2"]:
+        """Where the rays through these normalised coordinates end up, normalised."""
+        p = np.array([self.p1, self.p2], float)
+        r2 = (xy**2).sum(-1, keepdims=True)
+        radial = 1 + r2 * (self.k1 + r2 * (self.k2 + r2 * self.k3))
+        return xy * (radial + self.tangential * (xy[..., ::-1] * p).sum(-1, keepdims=True)) + p[::-1] * r2
+
+    def undistort(self, xy: Float[np.ndarray, "*points 2"], steps: int = 50) -> Float[np.ndarray, "*points 2"]:
+        """The inverse by fixed-point iteration; good to 1e-10 inside the picture of any usual lens."""
+        out = np.array(xy, float)
+        for _ in range(steps):
+            out = out - (self.distort(out) - xy)
+        return out
+
+
 @dataclass(frozen=True, eq=False)
 class Camera:
     """A pinhole camera, and where it stands: x_camera = rotation @ x_world + translation.
@@ -58,14 +92,11 @@ class Camera:
     width, height : of the image, px
     rotation : (3, 3) world to camera
     translation : (3,) mm
+    lens : its distortion, None for a pinhole (Hartley and Zisserman, Multiple View Geometry, section 6.1)
 
     Raises
     ------
     BadInput : a focal length or an image size that is not positive
-
-    Notes
-    -----
-    A pinhole (Hartley and Zisserman, Multiple View Geometry, section 6.1) without the lens's distortion.
     """
 
     fx: float | int
@@ -76,6 +107,7 @@ class Camera:
     height: int
     rotation: Float[np.ndarray, "3 3"] = field(default_factory=lambda: np.eye(3))
     translation: Float[np.ndarray, " 3"] = field(default_factory=lambda: np.zeros(3))
+    lens: Lens | None = None
 
     def __post_init__(self):
         for name in ("fx", "fy", "width", "height"):
@@ -97,13 +129,17 @@ class Camera:
         return angle(self.width, self.cx, self.fx), angle(self.height, self.cy, self.fy)
 
     def project(self, xyz: Num[np.ndarray, "*points 3"]) -> Num[np.ndarray, "*points 2"]:
-        """Camera frame (mm) to pixels."""
-        return project(xyz, self.k)
+        """Camera frame (mm) to pixels, through the lens if there is one."""
+        if self.lens is None:
+            return project(xyz, self.k)
+        return self.lens.distort(xyz[..., :2] / xyz[..., 2:]) * self.k[:2] + self.k[2:]
 
     def back_project(
         self, uv: Num[np.ndarray, "*points 2"], z: Num[np.ndarray, "*#points"]
     ) -> Num[np.ndarray, "*points 3"]:
-        """Pixels and depths (mm) to the camera frame (mm)."""
+        """Pixels and depths (mm) to the camera frame (mm), through the lens if there is one."""
+        if self.lens is not None:
+            uv = self.lens.undistort((uv - self.k[2:]) / self.k[:2]) * self.k[:2] + self.k[2:]
         return back_project(uv, z, self.k)
 
     def to_camera(self, world: Num[np.ndarray, "*points 3"]) -> Num[np.ndarray, "*points 3"]:
@@ -139,4 +175,5 @@ class Camera:
             cx=self.width - self.cx,
             rotation=mirror @ self.rotation @ mirror,
             translation=mirror @ self.translation,
+            lens=self.lens and replace(self.lens, p2=-self.lens.p2),
         )

@@ -1,6 +1,6 @@
 """The record that flows through everything: a camera, the people before it, an image where there is one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ from jaxtyping import Float, Num, UInt8
 
 from mp3d.camera import Camera
 from mp3d.errors import BadInput
-from mp3d.skeletons import MPI17, NATIVE, Skeleton
+from mp3d.skeletons import MPI17, NATIVE, Skeleton, convert, convert_visibility
 
 ABSENT, HIDDEN, VISIBLE = range(3)
 
@@ -25,6 +25,7 @@ class Person:
     source : (J,) 0 absent, 1 native, 2 derived, 3 approximate, as `skeletons.convert` gives it
     identity : who this is, equal in all frames of a sequence
     score : a detector's confidence, 1 for a true person
+    native : the same person in the data set's own joints, where those are others (`canonical`)
     """
 
     xyz: Float[np.ndarray, "J 3"]
@@ -34,6 +35,7 @@ class Person:
     identity: int = 0
     skeleton: Skeleton = MPI17
     score: float = 1.0
+    native: "Person | None" = None
 
     def __post_init__(self):
         if self.xyz.shape != (len(self.skeleton), 3):
@@ -54,6 +56,16 @@ class Person:
         visibility = np.where(there, VISIBLE, ABSENT).astype(np.uint8) if visibility is None else visibility
         source = np.where(there, NATIVE, ABSENT).astype(np.uint8) if source is None else source
         return cls(xyz, camera.project(xyz), visibility, source, **more)
+
+    def canonical(self) -> "Person":
+        """The person in `MPI17`, with the data set's own joints kept as `native`; one in `MPI17` is returned as is."""
+        if self.skeleton == MPI17:
+            return self
+        xyz, source = convert(self.xyz, self.skeleton, MPI17)
+        uv, _ = convert(self.uv, self.skeleton, MPI17)
+        visibility = convert_visibility(self.visibility, self.skeleton, MPI17)
+        source = np.where(visibility > ABSENT, source, ABSENT).astype(np.uint8)
+        return replace(self, xyz=xyz, uv=uv, visibility=visibility, source=source, skeleton=MPI17, native=self)
 
     @property
     def root(self) -> Float[np.ndarray, " 3"]:

@@ -111,6 +111,20 @@ PANOPTIC19 = _skeleton(
 )
 """CMU Panoptic's `joints19`: joint 1 is the nose; `bodyCenter` is called pelvis here."""
 
+MPI28 = _skeleton(
+    "MPI28",
+    "pelvis",
+    """
+    mpi_spine3<mpi_spine2 mpi_spine4<mpi_spine3 mpi_spine2<spine spine<pelvis pelvis neck<mpi_spine4 head<neck
+    head_top<head
+    l_clavicle<neck l_shoulder<l_clavicle l_elbow<l_shoulder l_wrist<l_elbow l_hand<l_wrist
+    r_clavicle<neck r_shoulder<r_clavicle r_elbow<r_shoulder r_wrist<r_elbow r_hand<r_wrist
+    l_hip<pelvis l_knee<l_hip l_ankle<l_knee l_foot<l_ankle l_toe<l_foot
+    r_hip<pelvis r_knee<r_hip r_ankle<r_knee r_foot<r_ankle r_toe<r_foot
+    """,
+)
+"""MPI-INF-3DHP's 28, of which MPI17 and MUCO21 are selections; its `spine2` to `spine4` are not JTA's."""
+
 H36M17 = _skeleton(
     "H36M17",
     "pelvis",
@@ -157,12 +171,25 @@ MPII16 = _skeleton(
 )
 """MPII Human Pose, two-dimensional; its `thorax` is called neck here."""
 
+SMPL24 = _skeleton(
+    "SMPL24",
+    "pelvis",
+    """
+    pelvis l_hip<pelvis r_hip<pelvis smpl_spine1<pelvis l_knee<l_hip r_knee<r_hip smpl_spine2<smpl_spine1
+    l_ankle<l_knee r_ankle<r_knee smpl_spine3<smpl_spine2 l_toe<l_ankle r_toe<r_ankle
+    neck<smpl_spine3 l_clavicle<smpl_spine3 r_clavicle<smpl_spine3 head<neck
+    l_shoulder<l_clavicle r_shoulder<r_clavicle l_elbow<l_shoulder r_elbow<r_shoulder
+    l_wrist<l_elbow r_wrist<r_elbow l_hand<l_wrist r_hand<r_wrist
+    """,
+)
+"""3DPW: the joints of the SMPL body model, left before right; its `spine1` to `spine3` are not JTA's."""
+
 # How a joint is made where the data set has none of that name, best first: the mean of the named joints.
 _RULES = {
     "neck": [(("thorax",), APPROXIMATE), (("l_shoulder", "r_shoulder"), DERIVED)],
     "pelvis": [(("l_hip", "r_hip"), DERIVED)],
     "head_top": [(("head_upper",), APPROXIMATE)],
-    "spine": [(("torso",), APPROXIMATE), (("spine2",), APPROXIMATE)],
+    "spine": [(("torso",), APPROXIMATE), (("spine2",), APPROXIMATE), (("smpl_spine2",), APPROXIMATE)],
     "head": [(("l_ear", "r_ear"), APPROXIMATE), (("nose",), APPROXIMATE)],
     "thorax": [(("neck",), APPROXIMATE)],
     "torso": [(("spine",), APPROXIMATE), (("spine2",), APPROXIMATE)],
@@ -211,6 +238,18 @@ def convert(
         if parts:
             out[..., joint, :] = poses[..., list(parts), :].mean(-2)
     return out, np.array([flag for _, flag in plan], np.uint8)
+
+
+def convert_visibility(
+    visibility: UInt8[np.ndarray, "*batch J"], src: Skeleton, dst: Skeleton
+) -> UInt8[np.ndarray, "*batch K"]:
+    """Convert 0 absent, 1 hidden, 2 visible as `convert` does poses: a midpoint is as visible as its worse end."""
+    if visibility.shape[-1] != len(src):
+        raise BadInput("convert_visibility", "visibility", f"{visibility.shape[-1]} joints", f"{len(src)} for {src}")
+    columns = [
+        visibility[..., list(parts)].min(-1) if parts else 0 * visibility[..., 0] for parts, _ in _plan(src, dst)
+    ]
+    return np.stack(columns, -1).astype(np.uint8)
 
 
 def flip(poses: Num[np.ndarray, "*batch J 3"], skeleton: Skeleton) -> Num[np.ndarray, "*batch J 3"]:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from mp3d.camera import Camera, back_project, project
+from mp3d.camera import Camera, Lens, back_project, project
 from mp3d.errors import BadInput
 from mp3d.scene import ABSENT, VISIBLE, Person, Scene
 from mp3d.skeletons import MPI17, flip
@@ -114,3 +116,29 @@ def test_person_and_scene():
     assert scene.xyz.shape == (2, 17, 3) and scene.boxes.shape == (2, 4) and scene.roots.shape == (2, 3)
     with pytest.raises(BadInput, match=r"xyz: found \(15, 3\), expected \(17, 3\) for MPI17"):
         Person.of(xyz[:15], camera)
+
+
+OPENCV = Lens(-0.28, 0.11, 0.0013, -0.0007, -0.02)
+
+
+def test_lens_by_hand():
+    """x = 0.3, y = -0.4: r² = 0.25; OpenCV's documentation, term by term."""
+    lens = Lens(0.1, 0.2, 0.01, 0.02, 0.3)
+    radial = 1 + 0.1 * 0.25 + 0.2 * 0.0625 + 0.3 * 0.015625
+    x = 0.3 * radial + 2 * 0.01 * 0.3 * -0.4 + 0.02 * (0.25 + 2 * 0.09)
+    y = -0.4 * radial + 0.01 * (0.25 + 2 * 0.16) + 2 * 0.02 * 0.3 * -0.4
+    assert np.allclose(lens.distort(np.array([0.3, -0.4])), [x, y], atol=1e-15)
+    once = 0.3 * (radial + 0.01 * -0.4 + 0.02 * 0.3) + 0.02 * 0.25  # Human3.6M's own model
+    assert np.isclose(replace(lens, tangential=1).distort(np.array([0.3, -0.4]))[0], once, atol=1e-15)
+
+
+def test_lens_there_and_back_and_mirrored():
+    camera = Camera(1400, 1395, 955, 550, 1920, 1080, lens=OPENCV)
+    xyz = np.random.default_rng(0).uniform((-1500, -800, 2500), (1500, 800, 6000), (50, 3))
+    uv = camera.project(xyz)
+    assert np.abs(uv - replace(camera, lens=None).project(xyz)).max() > 5  # it does something
+    assert np.allclose(camera.back_project(uv, xyz[:, 2]), xyz, atol=1e-6)
+    mirrored = camera.flip().project(xyz * (-1, 1, 1))
+    assert np.allclose(mirrored, [camera.width, 0] + uv * (-1, 1))
+    half = camera.crop(100, 50, 960, 540).resize(480, 270)
+    assert np.allclose(half.project(xyz), (uv - (100, 50)) / 2)

@@ -16,17 +16,20 @@ from mp3d.skeletons import (
     H36M17,
     JTA22,
     MPI17,
+    MPI28,
     MPII16,
     MUCO21,
     NATIVE,
     PANOPTIC15,
     PANOPTIC19,
     SMAP15,
+    SMPL24,
     convert,
+    convert_visibility,
     flip,
 )
 
-ALL = [MPI17, CORE14, MUCO21, SMAP15, H36M17, COCO17, PANOPTIC15, PANOPTIC19, JTA22, MPII16]
+ALL = [MPI17, CORE14, MUCO21, SMAP15, H36M17, COCO17, PANOPTIC15, PANOPTIC19, JTA22, MPII16, MPI28, SMPL24]
 sets = st.sampled_from(ALL)
 
 
@@ -160,3 +163,31 @@ def test_bad_input():
         convert(np.zeros((16, 3)), H36M17, MPI17)
     with pytest.raises(BadInput, match="r_knee"):
         MPI17.index("right_knee")
+
+
+def test_mpi28_holds_mpi17_and_muco21():
+    """specs of MPI-INF-3DHP: the selection that its own code calls 'relevant', and MuCo's four extras."""
+    native = poses(MPI28)
+    mpi17, source = convert(native, MPI28, MPI17)
+    assert (source == NATIVE).all()
+    assert (mpi17 == native[:, [7, 5, 14, 15, 16, 9, 10, 11, 23, 24, 25, 18, 19, 20, 4, 3, 6]]).all()
+    assert (convert(native, MPI28, MUCO21)[0][:, 17:] == native[:, [17, 12, 27, 22]]).all()
+
+
+def test_smpl24_in_mpi17():
+    native = poses(SMPL24)
+    mpi17, source = convert(native, SMPL24, MPI17)
+    wanted = [12, 17, 19, 21, 16, 18, 20, 2, 5, 8, 1, 4, 7, 0, 6, 15]
+    assert (mpi17[:, 1:] == native[:, wanted]).all()
+    assert source[0] == ABSENT and source[15] == APPROXIMATE and (np.delete(source, [0, 15]) == NATIVE).all()
+
+
+def test_a_midpoint_is_as_visible_as_the_worse_end():
+    seen = np.full(17, 2, np.uint8)
+    seen[[COCO17.index("l_hip"), COCO17.index("nose")]] = 1, 0
+    mpi17 = convert_visibility(seen, COCO17, MPI17)
+    assert mpi17[MPI17.index("pelvis")] == 1
+    assert mpi17[MPI17.index("neck")] == 2
+    assert mpi17[MPI17.index("head_top")] == 0 == mpi17[MPI17.index("spine")]
+    with pytest.raises(BadInput, match="16 joints"):
+        convert_visibility(seen[:16], COCO17, MPI17)

@@ -22,12 +22,10 @@ What the files hold is documented nowhere. This was found, and the tests on the 
 - MuPoTS-3D's true 3D poses are not in it.
 """
 
-import codecs
 import csv
 import hashlib
 import io
 import lzma
-import pickle
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -38,6 +36,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from mp3d.camera import Camera
+from mp3d.data.safe import load_pickle
 from mp3d.errors import BadInput, MissingData
 from mp3d.scene import HIDDEN, VISIBLE, Person, Scene
 from mp3d.skeletons import H36M17, MPI17, convert
@@ -252,49 +251,6 @@ def _members(archive: Path, sizes: dict[str, int]) -> Iterator[tuple[str, bytes]
             if member.isreg() and str(path) in sizes:
                 _check_size(str(path), member.size, sizes[str(path)])
                 yield str(path), tar.extractfile(member).read()
-
-
-# What a pickle of numpy arrays needs, by the module names of numpy 1 and 2; no other is looked up.
-_ALLOWED = {
-    (module, name): thing
-    for modules, name, thing in (
-        (
-            ("numpy.core.multiarray", "numpy._core.multiarray"),
-            "_reconstruct",
-            np.empty(0).__reduce__()[0],
-        ),
-        (
-            ("numpy.core.multiarray", "numpy._core.multiarray"),
-            "scalar",
-            np.float32(0).__reduce__()[0],
-        ),
-        (("numpy",), "ndarray", np.ndarray),
-        (("numpy",), "dtype", np.dtype),
-        (("_codecs",), "encode", codecs.encode),
-    )
-    for module in modules
-}
-
-
-class _ArraysOnly(pickle.Unpickler):
-    def __init__(self, data: bytes, where: str):
-        super().__init__(io.BytesIO(data))
-        self.where = where
-
-    def find_class(self, module: str, name: str):
-        if (module, name) not in _ALLOWED:
-            raise BadInput(self.where, "pickle", f"a call of {module}.{name}", "numpy arrays and nothing else")
-        return _ALLOWED[module, name]
-
-
-def load_pickle(data: bytes, where: str) -> object:
-    """Unpickle arrays, numbers, lists, tuples, dicts; `BadInput` for more, or a truncated file."""
-    try:
-        return _ArraysOnly(data, where).load()
-    except BadInput:
-        raise
-    except Exception as error:  # a damaged pickle may raise anything
-        raise BadInput(where, "pickle", f"{type(error).__name__}: {error}", "a complete pickle") from error
 
 
 def _video(number: int, files: dict[str, object]) -> Video:
