@@ -1,4 +1,4 @@
-"""The command line: `mp3d check`, `run`, `refresh`, `claims`.
+"""The command line: `mp3d check`, `run`, `refresh`, `claims`, `data`, `evaluate`.
 
 Commands import what they need when they are called, so that `mp3d --help` is immediate.
 """
@@ -15,11 +15,15 @@ from typing import Annotated, Any
 
 import typer
 
+from mp3d.cli_data import data_app
+from mp3d.cli_evaluate import evaluate_app
 from mp3d.errors import BadInput, MissingData, Mp3dError
 from mp3d.files import write
 from mp3d.profiles import PROFILES
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__.splitlines()[0])
+app.add_typer(data_app, name="data")
+app.add_typer(evaluate_app, name="evaluate")
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 QUIET = ["--log-level=ERROR"]  # else each kernel warns the terminal of its local sockets
@@ -62,7 +66,7 @@ def _packages() -> list[tuple[bool, str]]:
     lines = [(sys.version_info >= (3, 11), f"Python {sys.version.split()[0]} (3.11 or newer)")]
     for text in metadata.requires("mp3d") or []:
         need = Requirement(text)
-        extra = next((x for x in ("notebooks", "export", "hdf5", "dev") if _asks(need, x)), "")
+        extra = next((x for x in ("notebooks", "export", "hdf5", "cdf", "dev") if _asks(need, x)), "")
         if need.name == "mp3d":
             continue
         wanted = f"{need.name}{need.specifier}"
@@ -70,7 +74,7 @@ def _packages() -> list[tuple[bool, str]]:
         try:
             version = metadata.version(need.name)
         except metadata.PackageNotFoundError:
-            optional = extra in ("export", "hdf5", "dev")
+            optional = extra in ("export", "hdf5", "cdf", "dev")
             missing = f"{need.name}: none; not needed (extra {extra})"
             lines.append((optional, missing if optional else f"{need.name}: missing; {remedy}"))
             continue

@@ -105,24 +105,28 @@ class Scene:
     @property
     def xyz(self) -> Float[np.ndarray, "P J 3"]:
         """(P, J, 3) mm."""
-        return np.stack([person.xyz for person in self.people])
+        return self._each("xyz", (len(MPI17), 3))
 
     @property
     def uv(self) -> Float[np.ndarray, "P J 2"]:
         """(P, J, 2) px."""
-        return np.stack([person.uv for person in self.people])
+        return self._each("uv", (len(MPI17), 2))
 
     @property
     def visibility(self) -> UInt8[np.ndarray, "P J"]:
         """(P, J) 0 absent, 1 hidden, 2 visible."""
-        return np.stack([person.visibility for person in self.people])
+        return self._each("visibility", (len(MPI17),)).astype(np.uint8)
 
     @property
     def roots(self) -> Float[np.ndarray, "P 3"]:
         """(P, 3) mm."""
-        return np.stack([person.root for person in self.people])
+        return self._each("root", (3,))
 
     @property
     def boxes(self) -> Float[np.ndarray, "P 4"]:
         """(P, 4) x, y, width, height in px, not enlarged."""
-        return np.stack([person.box for person in self.people])
+        return self._each("box", (4,))
+
+    def _each(self, field: str, shape: tuple[int, ...]) -> np.ndarray:
+        """A field of everybody; `shape` is that of one person, where nobody is there to ask."""
+        return np.stack([getattr(person, field) for person in self.people]) if self.people else np.zeros((0, *shape))

@@ -1,7 +1,8 @@
 """Joint sets of the field: names, parents, mirror partners, and conversions between them.
 
 `MPI17`, in the order of MuPoTS-3D, is the canonical set; `CORE14` (its joints 1 to 14) is what metrics across
-data sets use, because only these joints are native or a midpoint everywhere.
+data sets use, because only these joints are native or a midpoint everywhere, but for Human3.6M's neck, which is another
+point.
 
 Same-named joints of two data sets are not the same points: a Human3.6M neck lies 42 to 79 mm off the midpoint of
 the shoulders, Panoptic's hips stand 60 mm closer together than MPI's. `convert` therefore says of each joint
@@ -234,8 +235,12 @@ def convert(
         raise BadInput("convert", "poses", f"{poses.shape[-2]} joints", f"{len(src)} for {src}")
     plan = _plan(src, dst)
     out = np.full((*poses.shape[:-2], len(dst), poses.shape[-1]), np.nan, np.result_type(poses, np.float32))
+    single = [(joint, parts[0]) for joint, (parts, _) in enumerate(plan) if len(parts) == 1]
+    if single:
+        to, of = map(list, zip(*single, strict=True))
+        out[..., to, :] = poses[..., of, :]
     for joint, (parts, _) in enumerate(plan):
-        if parts:
+        if len(parts) > 1:
             out[..., joint, :] = poses[..., list(parts), :].mean(-2)
     return out, np.array([flag for _, flag in plan], np.uint8)
 

@@ -25,7 +25,7 @@ What the files hold is documented nowhere. This was found, and the tests on the 
 import csv
 import hashlib
 import io
-import lzma
+import os
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -36,6 +36,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from mp3d.camera import Camera
+from mp3d.data.archives import Header
 from mp3d.data.safe import load_pickle
 from mp3d.errors import BadInput, MissingData
 from mp3d.scene import HIDDEN, VISIBLE, Person, Scene
@@ -45,6 +46,7 @@ ARCHIVE = "tdbu_mupots.tar.xz"
 HASHES = resources.files("mp3d.data") / "hashes" / "tdbu_mupots.csv"
 PEOPLE = (2, 2, 2, 2, 2, 2, 3, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3)
 """Annotated people in TS1 to TS20."""
+_LARGEST = 1 << 26  # bytes of one file of the release, with room
 _WHERE = "data_manifest.yaml, tdbu_mupots, says where it is found"
 
 POSES = {"td": "pred", "bu": "pred_bu", "integrated": "pred_inte"}
@@ -170,6 +172,20 @@ def focal_from_legs(videos: Sequence[Video], leg: float = 860.0) -> Float[np.nda
 # Reading
 
 
+def folder(samples: str = "") -> Path | None:
+    """Where the release's files are: `samples`, else `$MP3D_DATA/tdbu_mupots`, else `$MP3D_SAMPLES`; None if nowhere.
+
+    Raises
+    ------
+    BadInput : `samples` names nothing that exists
+    """
+    if samples and not Path(samples).exists():
+        raise BadInput("notebook", "samples", samples, "the folder or archive of the TDBU release")
+    data = os.environ.get("MP3D_DATA", "")
+    places = (samples, data and str(Path(data) / "tdbu_mupots"), os.environ.get("MP3D_SAMPLES", ""))
+    return next((Path(place) for place in places if place and Path(place).exists()), None)
+
+
 def read(source: str | Path, videos: Iterable[int] = range(1, 21), hashes: str | Path | None = None) -> list[Video]:
     """Read videos from the archive, or from a folder that holds it, or that holds it unpacked.
 
@@ -235,19 +251,26 @@ def _files(source: Path, sizes: dict[str, int]) -> dict[str, bytes]:
         raise MissingData(f"{source}: no {ARCHIVE} and no folder mupots/; {_WHERE}")
     try:
         return dict(_members(source, sizes))
-    except (tarfile.TarError, EOFError, OSError, lzma.LZMAError) as error:
-        raise BadInput(source.name, "archive", error, "a complete tar archive") from error
+    except BadInput:
+        raise
+    except Exception as error:  # a damaged archive may raise anything
+        found = f"{type(error).__name__}: {error}"[:160]
+        raise BadInput(source.name, "archive", found, "a complete tar archive") from error
 
 
 def _members(archive: Path, sizes: dict[str, int]) -> Iterator[tuple[str, bytes]]:
     """Wanted members, in one pass; nothing goes to disk, and what would like to is refused."""
-    with tarfile.open(archive, "r|*") as tar:
+    with tarfile.open(archive, "r|*", tarinfo=Header) as tar:
         for member in tar:
             path = PurePosixPath(member.name)
             if path.is_absolute() or ".." in path.parts or "\\" in member.name:
                 raise BadInput(archive.name, "member", member.name, "a relative path without ..")
             if not (member.isreg() or member.isdir()):
                 raise BadInput(archive.name, "member", f"{member.name}, a link or device", "files and folders")
+            if member.size > _LARGEST:  # also one that is not wanted: it would have to be gone through
+                raise BadInput(
+                    archive.name, "member", f"{member.name}, {member.size} bytes", f"at most {_LARGEST} bytes"
+                )
             if member.isreg() and str(path) in sizes:
                 _check_size(str(path), member.size, sizes[str(path)])
                 yield str(path), tar.extractfile(member).read()

@@ -78,10 +78,11 @@ def pck3d_by_group(
     errors: Float[np.ndarray, "*B J"],
     mask: Bool[np.ndarray, "*B J"] | None = None,
     threshold: float = 150.0,
+    strict: bool = True,
 ) -> dict[str, float]:
     """`pck3d` pooled over everybody for each of `JOINT_GROUPS`, and "Total" over the 14 joints."""
     groups = JOINT_GROUPS | {"Total": SCORED_JOINTS}
-    return {name: pck3d(errors, mask, threshold, joints) for name, joints in groups.items()}
+    return {name: pck3d(errors, mask, threshold, joints, strict=strict) for name, joints in groups.items()}
 
 
 def rescale_bones(
@@ -120,10 +121,10 @@ def rescale_bones(
         for joint in (j for j, p in enumerate(skeleton.parents) if p == parent):
             bone_true = np.subtract(true[..., joint, :], true[..., parent, :], dtype=np.float64)
             bone = np.subtract(pred[..., joint, :], pred[..., parent, :], dtype=np.float64)
-            with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0, the NaN promised above
-                unit = bone / np.linalg.norm(bone, axis=-1, keepdims=True)
             length = np.linalg.norm(bone_true, axis=-1, keepdims=True)
-            new[..., joint, :] = new[..., parent, :] + unit * length
+            with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0, the NaN promised above
+                scaled = bone * length / np.linalg.norm(bone, axis=-1, keepdims=True)
+            new[..., joint, :] = new[..., parent, :] + scaled
             done.append(joint)
     return new
 

@@ -1,0 +1,1 @@
+"""Writers in the data sets' own formats: small fixtures of closed-form numbers, and synthetic worlds."""
