@@ -18,12 +18,15 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from scipy.optimize import linprog
 
 from mp3d.errors import BadInput
 from mp3d.profiles import PROFILES
 from mp3d.published import (
     AUDITS,
+    Agree,
     Better,
     Claim,
     Compare,
@@ -34,12 +37,13 @@ from mp3d.published import (
     Ratio,
     Recompute,
     Similar,
+    Weights,
     load,
     papers,
 )
 from mp3d.study import difference, interval, scene_weights
 
-RELATIONS = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
+RELATIONS = {"<": np.less, "<=": np.less_equal, "=": np.equal, ">": np.greater, ">=": np.greater_equal}
 
 
 class Run(BaseModel):
@@ -236,7 +240,7 @@ def _missing(cells: set[tuple[str, str]], table: pd.DataFrame) -> str:
 # ---- audits of the paper's own tables ------------------------------------------------------------
 
 
-def _audit(test: Recompute | Compare | Largest | Ratio, published: Published) -> dict:
+def _audit(test: Recompute | Compare | Largest | Ratio | Weights | Agree, published: Published) -> dict:
     good, note = _AUDIT[type(test)](test, published)
     return {"verdict": "holds" if good else "contradicted", "note": note}
 
@@ -260,6 +264,8 @@ def _compare(test: Compare, published: Published) -> tuple[bool, str]:
             cells += 1
             if not RELATIONS[test.relation](left[column], right):
                 exceptions.append(f"{column} {left[column]:g} against {right:g}")
+    if not cells:
+        raise BadInput("published", "compare", test.compare, f"a column in common with {', '.join(test.to)}")
     if exceptions:
         return False, f"not in {len(exceptions)} of {cells}: {', '.join(exceptions)}"
     return True, f"in {cells} of {cells}"
@@ -281,7 +287,59 @@ def _ratio(test: Ratio, published: Published) -> tuple[bool, str]:
     return abs(here - stated) <= test.tolerance + 1e-9, f"{here:.3f} (stated {stated:g})"
 
 
-_AUDIT = {Recompute: _recompute, Compare: _compare, Largest: _largest, Ratio: _ratio}
+def _weights(test: Weights, published: Published) -> tuple[bool, str]:
+    columns, cells, stated = published.weighted(test)
+    weights, deviation = fit_weights(cells, stated)
+    shown = ", ".join(f"{c} {w:.3f}" for c, w in zip(columns, weights, strict=True) if w > 5e-4)
+    return deviation <= test.tolerance + 1e-9, f"at best off by {deviation:.3f}, with weights {shown}"
+
+
+def fit_weights(
+    cells: Float[np.ndarray, "rows columns"], stated: Float[np.ndarray, " rows"]
+) -> tuple[Float[np.ndarray, " columns"], float]:
+    """The weighting of columns whose means come closest to stated ones, and its largest deviation.
+
+    A linear programme in the weights w and the deviation t: the least t with |cells w - stated| <= t in every row,
+    w >= 0 and sum w = 1. There may be several such weightings; one is returned.
+
+    Parameters
+    ----------
+    cells : rows of numbers
+    stated : what is said to be their weighted mean
+
+    Returns
+    -------
+    weights : none negative, of sum 1
+    deviation : the largest over rows, in the unit of `cells`
+    """
+    rows, columns = cells.shape
+    slack = -np.ones((rows, 1))
+    found = linprog(
+        c=[*np.zeros(columns), 1],
+        A_ub=np.block([[cells, slack], [-cells, slack]]),
+        b_ub=[*stated, *-stated],
+        A_eq=[[*np.ones(columns), 0]],
+        b_eq=[1],
+    )
+    return found.x[:-1], float(found.x[-1])
+
+
+def _agree(test: Agree, published: Published) -> tuple[bool, str]:
+    here = published.number(test.agree)
+    others = {reference: published.number(reference) for reference in test.others}
+    good = all(abs(here - number) <= test.tolerance + 1e-9 for number in others.values())
+    text = ", ".join(f"{reference} {number:g}" for reference, number in others.items())
+    return good, f"{test.agree} {here:g}, {text}"
+
+
+_AUDIT = {
+    Recompute: _recompute,
+    Compare: _compare,
+    Largest: _largest,
+    Ratio: _ratio,
+    Weights: _weights,
+    Agree: _agree,
+}
 
 
 # ---- stored verdicts, and how they are shown -----------------------------------------------------
@@ -404,7 +462,7 @@ def markdown_table(frame: pd.DataFrame) -> str:
 
 
 def readme_block(figures_dir: Path) -> str:
-    """The README's generated tables: each paper's claims, our controls, the audits, with verdicts."""
+    """The README's generated tables: each paper's claims, our controls, and the audits that are contradicted."""
     frame = accepted(figures_dir)
     blocks = []
     for paper in papers():
@@ -415,9 +473,15 @@ def readme_block(figures_dir: Path) -> str:
         sections = {
             "What the paper claims": lambda c: c.by == "paper" and not isinstance(c.test, AUDITS),
             "Controls that the paper lacks": lambda c: c.by == "mp3d" and not isinstance(c.test, AUDITS),
-            "The paper's words and figures against its own tables": lambda c: isinstance(c.test, AUDITS),
         }
         for heading, belongs in sections.items():
             rows = of_paper.loc[[c.id for c in load_claims(paper) if belongs(c)]]
-            blocks.append(f"**{heading}**\n\n{markdown_table(rows)}")
+            if len(rows):
+                blocks.append(f"**{heading}**\n\n{markdown_table(rows)}")
+        audits = of_paper.loc[[c.id for c in load_claims(paper) if isinstance(c.test, AUDITS)]]
+        against = audits[audits["verdict"] == "contradicted"]
+        if len(audits):
+            held = f"{len(audits) - len(against)} of {len(audits)} audits hold (`mp3d claims` lists them)"
+            title = "The paper's words and figures against its own tables"
+            blocks.append(f"**{title}**\n\n{held}; the others do not:\n\n{markdown_table(against)}")
     return "\n\n".join(blocks) + "\n"

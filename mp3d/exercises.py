@@ -89,3 +89,82 @@ def paired_interval(a, b):
 def two_averages(error, people):
     """The mean over sequences and the mean over people, given each sequence's error and number of people."""
     return error.mean(), (error * people).sum() / people.sum()
+
+
+# -- metrics ----------------------------------------------------------------------------------------------
+
+
+def auc_of_a_perfect_pose(thresholds):
+    """AUC, in percent, of errors that are all 0, when an error has to be *below* the threshold."""
+    return 100 * np.mean([threshold > 0 for threshold in thresholds])
+
+
+def all_from_matched(matched_pck, annotated, matched):
+    """3DPCK over all people, given the one over matched people: whoever was missed has no correct joint."""
+    return matched_pck * matched / annotated
+
+
+def greedy(agreeing):
+    """The official matching: each row (person) takes the free column (prediction) with most agreeing joints, or -1."""
+    taken, chosen = set(), []
+    for row in agreeing:
+        free = [(-count, column) for column, count in enumerate(row) if column not in taken and count > 0]
+        chosen.append(min(free)[1] if free else -1)
+        taken.add(chosen[-1])
+    return chosen
+
+
+def ordinal_accuracy(true_z, pred_z, tolerance):
+    """PCOD: percent of pairs whose class (nearer, farther, within the tolerance in mm) is predicted."""
+    i, j = np.triu_indices(len(true_z), 1)
+    classes = [np.where(abs(z[i] - z[j]) < tolerance, 0, np.sign(z[i] - z[j])) for z in (true_z, pred_z)]
+    return 100 * (classes[0] == classes[1]).mean()
+
+
+# -- audit ------------------------------------------------------------------------------------------------
+
+
+def which_mean(cells, weights, printed):
+    """0 if the printed mean is the plain one of the cells, 1 if the weighted one, 2 if neither, to within 0.1."""
+    for answer, mean in enumerate((np.mean(cells), np.average(cells, weights=weights))):
+        if abs(mean - printed) <= 0.1:
+            return answer
+    return 2
+
+
+def share_matched(all_pck, matched_pck):
+    """Matched people as a share of all, from 3DPCK over both: above 1 the two are not of one run."""
+    return all_pck / matched_pck
+
+
+def after_the_fit(rho, deviation):
+    """R2, and the standard deviation of the error, of a prediction after a least-squares fit to the truth."""
+    return rho**2, deviation * np.sqrt(1 - rho**2)
+
+
+# -- data_tour --------------------------------------------------------------------------------------------
+
+
+def published_t(rotation, place):
+    """t of x = R X + t, for a camera that stands at `place`: it must send that point to 0."""
+    return -rotation @ place
+
+
+def from_mmpose(point, rotation, place):
+    """mm in the camera's frame, from a world point and mmpose's R and T in metres: x = R^T (X - T)."""
+    return 1000 * rotation.T @ (point - place)
+
+
+def smap_neck(points):
+    """SMAP's neck of COCO's 17 joints (x, y, v), in px, and its v: no better than the worst of its four joints."""
+    shoulders, hips = points[[5, 6]].mean(axis=0), points[[11, 12]].mean(axis=0)
+    neck = shoulders + 0.185 * (shoulders - hips)
+    neck[2] = points[[5, 6, 11, 12], 2].min()
+    return neck
+
+
+def jta_focal(rows):
+    """The slope of (u - 960, v - 540) on (x / z, y / z), in px, of JTA's rows N x 10."""
+    uv = rows[:, 3:5] - [960, 540]
+    ray = rows[:, 5:7] / rows[:, 7:8]
+    return (uv * ray).sum() / (ray**2).sum()

@@ -1,12 +1,22 @@
 """The solutions that readers are measured by, against the library and against numbers from the papers."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from mp3d import exercises
 from mp3d.camera import Camera
+from mp3d.data import coco, human36m, jta
+from mp3d.data.writers import coco as coco_writer
+from mp3d.data.writers import human36m as human36m_writer
+from mp3d.data.writers import jta as jta_writer
+from mp3d.experiments import oracle
 from mp3d.metrics.errors import mpjpe
+from mp3d.metrics.matching import greedy_2d
+from mp3d.metrics.pck import AUC_THRESHOLDS, auc3d
+from mp3d.metrics.roots import pcod
 from mp3d.papers import pinet
 
 
@@ -95,3 +105,54 @@ def test_averages():
     ]
     people = np.array([3 if n in (7, *range(13, 21)) else 2 for n in range(1, 21)]) * frames
     assert exercises.two_averages(np.array(error), people) == pytest.approx((122.91, 125.955), abs=0.006)
+
+
+def test_metrics():
+    for name in ("mupots", "tdbu"):
+        assert exercises.auc_of_a_perfect_pose(AUC_THRESHOLDS[name]) == pytest.approx(
+            auc3d(np.zeros((1, 14)), thresholds=AUC_THRESHOLDS[name])
+        )
+    assert exercises.all_from_matched(80.0, 4, 3) == 60
+    assert exercises.greedy([[3, 9], [0, 9]]) == [1, -1]
+    rng = np.random.default_rng(0)
+    for _ in range(50):  # against the library, from joints
+        true, pred = rng.uniform(0, 60, (2, 4, 17, 2))
+        counts = (np.abs(true[:, None, 1:14] - pred[None, :, 1:14]) < 40).all(-1).sum(-1)
+        assert exercises.greedy(counts) == greedy_2d(true, pred).tolist()
+        z = rng.uniform(2000, 5000, (2, 5))
+        assert exercises.ordinal_accuracy(*z, 300) == pytest.approx(pcod([z[1]], [z[0]]))
+
+
+def test_audit():
+    assert exercises.which_mean([1, 2, 3], [0, 0, 1], 2.05) == 0
+    assert exercises.which_mean([1, 2, 3], [0, 0, 1], 2.95) == 1
+    assert exercises.which_mean([1, 2, 3], [0, 0, 1], 2.5) == 2
+    assert exercises.share_matched(exercises.all_from_matched(80.0, 4, 3), 80.0) == 0.75
+    true, noise = np.random.default_rng(0).normal(size=(2, 1000)) * 900
+    fitted = oracle.lift(true, noise=700.0).loc["fitted"]
+    slope, intercept = oracle.fit(true + noise, true)
+    error = true - slope * (true + noise) - intercept
+    assert exercises.after_the_fit(np.corrcoef(true, true + noise)[0, 1], true.std())[1] == pytest.approx(error.std())
+    assert exercises.after_the_fit(fitted["rho"], 1.0)[0] == pytest.approx(fitted["r2"])
+
+
+def test_data_tour(tmp_path):
+    """Against the readers, on their fixtures."""
+    human36m_writer.fixture(tmp_path)
+    rig = human36m.mmpose_cameras(next(tmp_path.rglob("cameras.pkl")))[9, "54138969"]
+    place = -rig.rotation.T @ rig.translation
+    np.testing.assert_allclose(exercises.published_t(rig.rotation, place), rig.translation)
+    point = np.array([100.0, -200.0, 900.0])
+    mine = exercises.from_mmpose(point / 1000, rig.rotation.T, place / 1000)
+    np.testing.assert_allclose(mine, rig.to_camera(point))
+
+    coco_writer.fixture(tmp_path)
+    native = next(coco.scenes(tmp_path, like="smap")).people[0].native
+    neck = exercises.smap_neck(np.column_stack([native.uv, native.visibility]))
+    canonical = next(coco.scenes(tmp_path, like="smap")).people[0]
+    np.testing.assert_allclose(neck, [*canonical.uv[1], canonical.visibility[1]])
+
+    jta_writer.fixture(tmp_path)
+    rows = np.array(json.loads((tmp_path / "annotations/test/seq_256.json").read_text()), float)
+    assert exercises.jta_focal(rows) == pytest.approx(jta.FOCAL, rel=0.01)
+    assert exercises.jta_focal(rows[:, [0, 1, 2, 3, 4, 5, 7, 6, 8, 9]] * [1] * 10) < 0.5 * jta.FOCAL

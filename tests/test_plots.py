@@ -1,6 +1,7 @@
 """Figures: they carry the numbers they are given, say what they lack, and stay small and tellable apart."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -46,6 +47,11 @@ def every_figure():
     yield plots.hand_check(np.array([500.0, -200, 2000]), CAMERA)
     yield plots.joint_chart(MPI17)
     yield plots.joint_chart(CORE14)
+    yield plots.poses_by_hand({"one": POSES[0], "two": POSES[1]}, POSES[2])
+    yield plots.matching({"g1": POSES[0][:, :2], "p1": POSES[1][:, :2]}, [("g1", "p1")])
+    yield plots.threshold_curve({"a": np.arange(34.0).reshape(2, 17), "b": np.ones((2, 17))})
+    numbers = pd.DataFrame({"variant": ["a", "a"], "people": ["all", "matched"], "pck": [50.0, 60]})
+    yield plots.protocol_slide(numbers.assign(low=45.0, high=65.0))
 
 
 @pytest.mark.parametrize("figure", list(every_figure()), ids=lambda f: f.data[0].type)
@@ -60,7 +66,29 @@ def test_every_figure_is_small_and_has_our_template(figure):
 
 
 def test_every_public_figure_is_tested():
-    assert len(plots.__all__) == 14  # every_figure has each of them: extend it with a new one
+    here = Path(__file__).parent
+    tests = "".join(path.read_text() for path in (*here.glob("test_plots*.py"), *here.glob("plots/*.py")))
+    assert [name for name in plots.__all__ if f"{name}(" not in tests] == []
+
+
+def test_a_joint_off_by_the_threshold_is_crossed():
+    truth = POSES[0] - POSES[0, 14]
+    pose = truth.copy()
+    pose[4, 2] += 150  # in depth, which the figure does not show
+    figure = plots.poses_by_hand({"wrist": pose}, truth)
+    (crossed,) = [t for t in figure.data if t.marker.symbol == "x" and t.x[0] is not None]
+    np.testing.assert_allclose([crossed.x, crossed.y], pose[[4], :2].T, rtol=1e-5)
+
+
+def test_protocols_carry_their_numbers():
+    rows = pd.DataFrame({"variant": ["a", "b"] * 2, "people": ["all"] * 2 + ["matched"] * 2, "pck": [1.0, 2, 3, 4]})
+    figure = plots.protocol_slide(rows.assign(low=0.0, high=5.0))
+    assert figure.layout.yaxis.ticktext == ("b", "a")  # the first row at the top
+    np.testing.assert_allclose(figure.data[1].x, [3, 4])
+    np.testing.assert_allclose(figure.data[1].error_x.array, [2, 1])
+    curve = plots.threshold_curve({"x": np.array([[0.0, 10, 100, 1000]])}).data[0]
+    at = dict(zip(curve.x, curve.y, strict=True))
+    assert [at[0], at[5], at[10], at[15], at[150]] == [0, 25, 25, 50, 75]  # below, not at
 
 
 def test_skeletons_carry_the_poses_and_are_equally_scaled():

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from mp3d.claims import judge
+from mp3d.claims import judge, to_frame
 from mp3d.errors import BadInput
 from mp3d.metrics import JOINT_GROUPS, average
 from mp3d.published import AUDITS, Better, Equal, Increasing, Similar, load, papers, parse
@@ -48,7 +48,7 @@ def test_every_table_of_the_paper_is_here():
         "T5": (4, 2),
         "T6": (8, 3),
     }
-    assert papers() == ["pinet"]
+    assert papers() == ["orpm_ae", "pandanet", "pinet", "smap", "tdbu"]
     assert list(PINET.tables["T3"].columns[:-1]) == list(JOINT_GROUPS)
     assert list(PINET.row("joints/count").values()) == [len(joints) for joints in JOINT_GROUPS.values()]
 
@@ -167,6 +167,18 @@ def test_studies_are_asked_for_known_metrics():
             assert claim.test.lower_is_better != pck, claim.id
 
 
+@pytest.mark.parametrize("paper", papers())
+def test_every_reference_leads_somewhere(paper):
+    """References to other papers are looked up only when judged and shown."""
+    claims = load(paper).claims
+    audits = [claim for claim in claims if isinstance(claim.test, AUDITS)]
+    verdicts = {v.claim: v.verdict for v in judge(claims)}
+    assert audits and {verdicts[claim.id] for claim in audits} == {"holds", "contradicted"}
+    frame = to_frame(judge(claims))
+    assert list(frame.index) == [claim.id for claim in claims]
+    assert (frame.loc[[claim.id for claim in audits], "here"] != "").all()
+
+
 GOOD = """
 paper: toy
 title: Toy
@@ -216,6 +228,58 @@ def test_a_wrong_file_is_refused_with_a_reason(old, new, message):
     with pytest.raises(BadInput, match="toy") as error:
         parse(GOOD.replace(old, new), "toy")
     assert message in str(error.value)
+
+
+WEIGHTED = "test: {weighted: [x], table: T1, equals: AVG, tolerance: 1}"
+AGREE = 'test: {agree: T1/x/A, with: [T1/y/AVG, "smap:T9/Nobody/AVG"], tolerance: 1}'
+COMPARE = 'test: {compare: T1/x, relation: "=", to: ["smap:T9/Nobody"]}'
+ACROSS = (
+    'test: {recompute: [x], minus: "smap:T9/No", table: T1, weights: "smap:T0", equals: "smap:T0/x/y", tolerance: 1}'
+)
+
+
+@pytest.mark.parametrize("test", [WEIGHTED, AGREE, COMPARE, ACROSS])
+def test_new_tests_are_read_and_other_papers_left_alone(test):
+    assert parse(GOOD.replace(TEST, test), "toy").claims[0].test is not None
+
+
+@pytest.mark.parametrize(
+    "test, old, new, message",
+    [
+        (WEIGHTED, "[x]", "[z]", "no row of T1 'z'"),
+        (WEIGHTED, "[x]", "[y]", "has no number in ['A']"),
+        (WEIGHTED, "[x]", "[]", "at least 1 item"),
+        (WEIGHTED, "equals: AVG", "equals: MEAN", "no column of T1 'MEAN'"),
+        (WEIGHTED, "table: T1", "table: T1, columns: [B]", "no column of T1 'B'"),
+        (WEIGHTED, "table: T1", "table: T2", "no table 'T2'"),
+        (WEIGHTED, "tolerance: 1", "tolerance: -1", "greater than or equal to 0"),
+        (AGREE, "T1/x/A", "T1/z/A", "no row of T1 'z'"),
+        (AGREE, "T1/y/AVG", "T1/y/A", "has no number in ['A']"),
+        (AGREE, "with", "others", "Field required"),
+        (COMPARE, "T1/x", "T1/z", "no row of T1 'z'"),
+        (COMPARE, '"="', '"=="', "Input should be"),
+        (ACROSS, "[x]", "[z]", "no row of T1 'z'"),
+    ],
+)
+def test_a_wrong_new_test_is_refused_with_a_reason(test, old, new, message):
+    assert old in test
+    with pytest.raises(BadInput, match="toy") as error:
+        parse(GOOD.replace(TEST, test.replace(old, new)), "toy")
+    assert message in str(error.value)
+
+
+def test_numbers_of_other_papers():
+    assert PINET.number("smap:T9/3DMPPE/AVG") == 81.8
+    assert PINET.number("tdbu:facts/gain_f1") == 12.6
+    assert PINET.row("smap:T2_all/SMAP", ["PCK_abs"]) == {"PCK_abs": 35.4}
+    for reference, field, message in (
+        ("smap:T9/Nobody/AVG", "published/smap.yaml", "no row of T9 'Nobody'"),
+        ("smap:facts/nothing", "published/smap.yaml", "no fact 'nothing'"),
+        ("resnet:T1/x/y", "published", "'resnet'"),
+    ):
+        with pytest.raises(BadInput) as error:
+            PINET.number(reference)
+        assert error.value.where == field and message in str(error.value)
 
 
 def test_a_claim_defined_twice_is_refused():

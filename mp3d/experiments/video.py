@@ -10,7 +10,6 @@ of the stand-in's test split are added in training, too: what is asked is what c
 change of the data costs.
 """
 
-import os
 import sys
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -22,7 +21,7 @@ import pandas as pd
 import mp3d.data.tdbu_outputs as tdbu_outputs
 import mp3d.metrics
 from mp3d.coupling import companion_gain
-from mp3d.errors import BadInput
+from mp3d.data.tdbu_outputs import folder
 from mp3d.experiments import pinet as experiment
 from mp3d.experiments.pinet import (
     TRAINING,
@@ -39,6 +38,8 @@ from mp3d.papers.pinet import PINet, PINetConfig
 from mp3d.scene import Scene
 from mp3d.study import Study
 from mp3d.synthetic.estimator import estimate
+
+__all__ = ["before_after", "folder", "people", "ridge", "run", "study"]
 
 NETWORKS = {
     "pinet_video": PINetConfig(),
@@ -151,19 +152,6 @@ def ridge(samples: Path, profile: str, seed: int = 0, seeds: int = 0) -> pd.Data
             rows = found[["group", "n", column]].set_axis(["scene", "n", "mpjpe"], axis=1)
             tables.append(rows.assign(variant=variant, seed=draw))
     return pd.concat(tables, ignore_index=True)[["variant", "seed", "scene", "n", "mpjpe"]]
-
-
-def folder(samples: str) -> Path | None:
-    """Where the release's files are: the notebook's parameter, else `MP3D_SAMPLES`, else None.
-
-    Raises
-    ------
-    BadInput : the parameter names a folder that does not exist
-    """
-    if samples and not Path(samples).exists():
-        raise BadInput("notebook", "samples", samples, "the folder or archive of the TDBU release")
-    found = samples or os.environ.get("MP3D_SAMPLES", "")
-    return Path(found) if found and Path(found).exists() else None
 
 
 def before_after(samples: Path, model: PINet, profile: str) -> tuple[dict, pd.DataFrame, pd.DataFrame]:

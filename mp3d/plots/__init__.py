@@ -1,5 +1,6 @@
 """Figures: plotly, with a small template, readable at half a page's width and without telling colours apart."""
 
+from mp3d.plots.audit import averages, depth_errors, depth_scatter
 from mp3d.plots.bodies import scene_2d, scene_sheet, skeletons_3d
 from mp3d.plots.charts import (
     attention_by_distance,
@@ -12,21 +13,35 @@ from mp3d.plots.charts import (
     learning_curves,
     over_time,
 )
+from mp3d.plots.joints import joint_sets, lens_gap, neck_rule, side_by_side, source_map
 from mp3d.plots.lessons import hand_check, joint_chart
+from mp3d.plots.protocols import matching, poses_by_hand, protocol_slide, threshold_curve
 
 __all__ = [
     "attention_by_distance",
     "attention_matrix",
+    "averages",
     "coupling",
+    "depth_errors",
+    "depth_scatter",
     "error_by_distance",
     "forest",
     "gain_by_joint",
     "gain_by_sequence",
     "hand_check",
     "joint_chart",
+    "joint_sets",
     "learning_curves",
+    "lens_gap",
+    "matching",
+    "neck_rule",
     "over_time",
+    "poses_by_hand",
+    "protocol_slide",
     "scene_2d",
     "scene_sheet",
+    "side_by_side",
     "skeletons_3d",
+    "source_map",
+    "threshold_curve",
 ]

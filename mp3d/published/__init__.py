@@ -2,15 +2,19 @@
 
 A file holds `tables` (the paper's, cell by cell, and what a recomputation needs), `facts` (numbers of the text) and
 `claims`. A claim's `paper` numbers and its audit *refer* to cells, as "T4/Intuitive/MPJPE" or "facts/parameters", so
-that no number stands twice; `load` checks every reference.
+that no number stands twice; `load` checks every reference. "pinet:T1_all/3DMPPE/AVG" refers to another paper's file,
+which is read only when the claim is judged or shown, so that two papers may refer to each other.
 """
 
+import re
+from collections.abc import Callable
 from functools import cache
 from importlib import resources
 from typing import Annotated, Literal
 
 import numpy as np
 import yaml
+from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from mp3d.errors import BadInput
@@ -107,10 +111,13 @@ class Recompute(_Record):
 
 
 class Compare(_Record):
-    """Audit: a row stands in the relation to each of `to` in every column, by default all but AVG; as "table/row"."""
+    """Audit: a row stands in the relation to each of `to` in every column that both have, as "table/row".
+
+    `columns` are by default all but AVG.
+    """
 
     compare: str
-    relation: Literal["<", "<=", ">", ">="]
+    relation: Literal["<", "<=", "=", ">", ">="]
     to: list[str] = Field(min_length=1)
     columns: list[str] | None = None
 
@@ -132,10 +139,32 @@ class Ratio(_Record):
     tolerance: float = Field(ge=0)
 
 
-TESTS = {
-    test.__name__.lower(): test for test in (Better, Similar, Increasing, Equal, Recompute, Compare, Largest, Ratio)
-}
-AUDITS = (Recompute, Compare, Largest, Ratio)
+class Weights(_Record):
+    """Audit: one vector of weights, none negative, of sum 1, gives `equals` of every row to within `tolerance`.
+
+    `equals` is a column of the same rows, `columns` are by default all others. A linear programme seeks the weights
+    whose largest deviation is least: what these weights miss, every weighting misses.
+    """
+
+    weighted: list[str] = Field(min_length=1)
+    table: str
+    columns: list[str] | None = None
+    equals: str
+    tolerance: float = Field(ge=0)
+
+
+class Agree(_Record):
+    """Audit: a number agrees, to within `tolerance`, with what other places, or other papers, give for it."""
+
+    agree: str
+    others: list[str] = Field(alias="with", min_length=1)
+    tolerance: float = Field(ge=0)
+
+
+_KINDS = (Better, Similar, Increasing, Equal, Recompute, Compare, Largest, Ratio, Weights, Agree)
+TESTS = {next(iter(test.model_fields)): test for test in _KINDS}
+"""Each test by its first field, by which a file's test is known."""
+AUDITS = (Recompute, Compare, Largest, Ratio, Weights, Agree)
 """Tests of the paper's own numbers: they need no study."""
 
 
@@ -153,7 +182,9 @@ Test = Annotated[
     | Annotated[Recompute, Tag("recompute")]
     | Annotated[Compare, Tag("compare")]
     | Annotated[Largest, Tag("largest")]
-    | Annotated[Ratio, Tag("ratio")],
+    | Annotated[Ratio, Tag("ratio")]
+    | Annotated[Weights, Tag("weighted")]
+    | Annotated[Agree, Tag("agree")],
     Discriminator(_kind),
 ]
 
@@ -209,26 +240,49 @@ class Published(_Record):
             raise KeyError("without a test there must be a note that says why")
         for value in claim.paper.values():
             if "/" in value:
-                self.number(value)
+                self._check_number(value)
         match claim.test:
             case Recompute() as t:
+                # A number of another paper cannot be looked up yet; the rest of the test can.
+                own = t.model_copy(
+                    update={k: None for k in ("minus", "weights") if _elsewhere(getattr(t, k))}
+                    | ({"equals": 0.0} if _elsewhere(t.equals) else {})
+                )
                 for row in t.recompute:
-                    self.recompute(t, row)
+                    self.recompute(own, row)
             case Compare() as t:
                 for row in (t.compare, *t.to):
-                    self.row(row, t.columns)
+                    if not _elsewhere(row):
+                        self.row(row, t.columns)
             case Largest() as t:
                 for row in (t.row, t.over):
                     self.row(row, t.largest)
             case Ratio() as t:
                 for value in (*t.ratio, t.equals):
-                    self.number(value)
+                    self._check_number(value)
             case Equal() as t:
                 for value in t.equal.values():
-                    self.number(value)
+                    self._check_number(value)
+            case Weights() as t:
+                self.weighted(t)
+            case Agree() as t:
+                for value in (t.agree, *t.others):
+                    self._check_number(value)
+
+    def _check_number(self, reference: str | float) -> None:
+        if not _elsewhere(reference):
+            self.number(reference)
 
     def row(self, reference: str, columns: list[str] | None = None) -> dict[str, float]:
-        """The cells of "table/row" by column, of the columns named (default: all that have a number)."""
+        """The cells of "table/row" by column, of the columns named (default: all that have a number).
+
+        Raises
+        ------
+        KeyError : not in this paper's file
+        BadInput : not in the file of the other paper that is named
+        """
+        if other := _elsewhere(reference):
+            return _look_up(other, Published.row, columns)
         table_name, _, row_name = reference.partition("/")
         table = _get(self.tables, table_name, "table")
         cells = dict(zip(table.columns, _get(table.rows, row_name, f"row of {table_name}"), strict=True))
@@ -243,6 +297,8 @@ class Published(_Record):
         """The number behind "table/row/column" or "facts/name"; a number stands for itself."""
         if not isinstance(reference, str):
             return reference
+        if other := _elsewhere(reference):
+            return _look_up(other, Published.number)
         head, _, column = reference.rpartition("/")
         if head == "facts":
             return _get(self.facts, column, "fact").value
@@ -267,9 +323,33 @@ class Published(_Record):
         of_row = isinstance(test.equals, str) and "/" not in test.equals
         return float(here), self.number(f"{reference}/{test.equals}" if of_row else test.equals)
 
+    def weighted(
+        self, test: Weights
+    ) -> tuple[list[str], Float[np.ndarray, "rows columns"], Float[np.ndarray, " rows"]]:
+        """The columns to weigh, each row's cells in them, and what each row states as their weighted mean."""
+        names = _get(self.tables, test.table, "table").columns
+        columns = [c for c in names if c != test.equals] if test.columns is None else test.columns
+        rows = [self.row(f"{test.table}/{row}", [*columns, test.equals]) for row in test.weighted]
+        cells = np.array([[row[column] for column in columns] for row in rows])
+        return columns, cells, np.array([row[test.equals] for row in rows])
+
     def numbers(self, claim: Claim) -> dict[str, float | str]:
         """A claim's `paper` entries with references replaced by their numbers."""
         return {name: self.number(v) if "/" in v else v for name, v in claim.paper.items()}
+
+
+def _elsewhere(reference: object) -> re.Match | None:
+    """The paper and the rest of a reference to another paper's file, "paper:rest"; None for any other."""
+    return re.fullmatch(r"([a-z_]+):(.+)", reference) if isinstance(reference, str) else None
+
+
+def _look_up(reference: re.Match, get: Callable, *args):
+    """What `get` finds behind a reference to another paper's file."""
+    paper, rest = reference.groups()
+    try:
+        return get(load(paper), rest, *args)
+    except KeyError as error:
+        raise BadInput(f"published/{paper}.yaml", "reference", repr(rest), error.args[0]) from None
 
 
 def _get(mapping: dict, key: str, what: str):

@@ -13,11 +13,16 @@ from mp3d.papers.pinet import PINet, PINetConfig
 
 
 def test_the_folder_is_the_parameter_or_the_variable_or_none(monkeypatch, tmp_path):
-    monkeypatch.delenv("MP3D_SAMPLES", raising=False)
+    for variable in ("MP3D_SAMPLES", "MP3D_DATA"):
+        monkeypatch.delenv(variable, raising=False)
     assert video.folder("") is None
     assert video.folder(str(tmp_path)) == tmp_path
     monkeypatch.setenv("MP3D_SAMPLES", str(tmp_path))
     assert video.folder("") == tmp_path
+    monkeypatch.setenv("MP3D_DATA", str(tmp_path))
+    assert video.folder("") == tmp_path  # nothing fetched yet
+    (tmp_path / "tdbu_mupots").mkdir()
+    assert video.folder("") == tmp_path / "tdbu_mupots"
     with pytest.raises(BadInput, match="samples"):
         video.folder(str(tmp_path / "nowhere"))
 
