@@ -24,8 +24,9 @@
 # | `cpu` | 5 min on 2 cores | 2 GB | the direction of effects that need few steps |
 # | `gpu` | 10 min on a data-centre GPU | 4 GB | direction and size |
 #
-# **Data**: the synthetic world `duet`, made here; and, if you have the folder, real poses of 20 videos (section 7).
-# **Before**: [`start.ipynb`](start.ipynb), and PyTorch.
+# - **Data**: the synthetic world `duet`, made here; and, if they are at hand, real poses of 20 videos, `tdbu_mupots` (section 7;
+#   `mp3d data fetch tdbu_mupots`, 63 MB). The authors' own files are read by `python -m mp3d.experiments.pinet_original`.
+# - **Before**: [`start.ipynb`](start.ipynb), and PyTorch.
 
 # %% tags=["parameters"]
 profile: str = "auto"  # smoke, cpu, gpu or paper

@@ -24,7 +24,8 @@
 # | `cpu` | 10 min on 2 cores | 2 GB | large effects only |
 # | `gpu` | 10 min on a data-centre GPU | 4 GB | direction and size |
 #
-# **Data**: the synthetic world `duet`, made here. **Before**: [`pinet.ipynb`](pinet.ipynb).
+# - **Data**: the synthetic world `duet`, made here.
+# - **Before**: [`pinet.ipynb`](pinet.ipynb).
 
 # %% tags=["parameters"]
 profile: str = "auto"  # smoke, cpu, gpu or paper

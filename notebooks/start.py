@@ -15,7 +15,7 @@
 # they are measured between, what an alignment takes away, and why depth is the hard part.
 #
 # - **Time and memory**: 10 s on a laptop in every profile, 0.6 GB.
-# - **Data**: a synthetic scene, made here. Nothing is downloaded.
+# - **Data**: the synthetic world `duet`, made here. Nothing is downloaded.
 # - **You need**: NumPy. No knowledge of the field.
 
 # %% tags=["parameters"]
