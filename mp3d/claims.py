@@ -471,8 +471,9 @@ def readme_block(figures_dir: Path) -> str:
         shown = [f"{counts.get(v, 0)} {v}" for v in ("holds", "contradicted", "open", "not run")]
         blocks.append(f"### {load(paper).title}\n\n{len(of_paper)} claims: {', '.join(shown)}.")
         sections = {
-            "What the paper claims": lambda c: c.by == "paper" and not isinstance(c.test, AUDITS),
-            "Controls that the paper lacks": lambda c: c.by == "mp3d" and not isinstance(c.test, AUDITS),
+            "What the paper claims": lambda c: c.by == "paper" and ".audit." not in c.id,
+            "Controls that the paper lacks": lambda c: c.by == "mp3d" and ".audit." not in c.id,
+            "Remarks that no arithmetic decides": lambda c: c.test is None and ".audit." in c.id,
         }
         for heading, belongs in sections.items():
             rows = of_paper.loc[[c.id for c in load_claims(paper) if belongs(c)]]

@@ -102,7 +102,7 @@ def _asks(need: Any, extra: str) -> bool:
 
 
 def _machine() -> list[tuple[bool, str]]:
-    """Threads, GPU, kernel, browser, real files, and a folder for results."""
+    """Threads, GPU, kernel, browser, real files, data sets, and a folder for results."""
     import torch
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
@@ -130,6 +130,13 @@ def _machine() -> list[tuple[bool, str]]:
     missing = " is not a folder; correct MP3D_SAMPLES or unset it"
     good = not samples or Path(samples).is_dir()
     lines.append((good, f"real files: {text}" + ("" if good else missing)))
+
+    data = os.environ.get("MP3D_DATA", "")
+    here = sorted(p.name for p in Path(data).iterdir() if p.is_dir()) if data and Path(data).is_dir() else []
+    text = f"{data}: {', '.join(here) or 'empty'}" if data else "none; not needed (MP3D_DATA; mp3d data list)"
+    missing = " is not a folder; correct MP3D_DATA or unset it"
+    good = not data or Path(data).is_dir()
+    lines.append((good, f"data sets: {text}" if good else f"data sets: {data}{missing}"))
 
     place = checkout() or Path.cwd()
     free = os.access(place, os.W_OK)

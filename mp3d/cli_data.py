@@ -98,11 +98,7 @@ def fetch(
     from mp3d.data import manifest
 
     dataset = manifest.get(name)
-    try:
-        download.wanted(dataset, file)
-    except MissingData as error:
-        print(error)
-        raise typer.Exit(1) from None
+    download.wanted(dataset, file)  # how to get it, before anyone is asked where to
     folder = _root(root) / name
     paths = download.fetch(dataset, folder, file)
     print(f"{name}: {len(paths)} files, each with its hash, in {folder}")
@@ -123,6 +119,8 @@ def import_(
     from mp3d.data.verify import Known, compare
 
     dataset = manifest.get(name)
+    if dataset.access.kind == "builtin":
+        raise BadInput("mp3d data import", "ID", name, "a data set that is not made here")
     folder = _root(root) / name
     if not archive.is_file():
         raise MissingData(f"{archive}: no such file")
@@ -152,6 +150,8 @@ def verify(
     from mp3d.data import verify as checks
 
     base = _root(root)
+    if level not in checks.LEVELS:
+        raise BadInput("mp3d data verify", "--level", repr(level), "one of " + ", ".join(checks.LEVELS))
     if names:
         datasets = [manifest.get(name) for name in names]
     else:
@@ -187,8 +187,11 @@ def make(
     facts = {"world": world, "split": "test", "sequences": len(made), "frames": frames, "seed": seed}
     facts |= {"format": format, "mp3d": __version__, "note": "synthetic people: numbers on them are no results on data"}
     folder = folder.absolute()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    except OSError as error:
+        raise BadInput("mp3d data make", "DIR", error, "a place that can be written to") from None
     try:
         importlib.import_module(f"mp3d.data.writers.{format}").write(chain.from_iterable(made), part)
         write(part / "provenance.json", (json.dumps(facts, indent=1) + "\n").encode())

@@ -22,7 +22,9 @@ def mupots(
     ] = None,
     matched: Annotated[bool, typer.Option("--matched", help="score only the people who were found")] = False,
     absolute: Annotated[bool, typer.Option("--absolute", help="do not subtract the root: 3DPCK_abs")] = False,
-    csv: Annotated[Path | None, typer.Option(help="write the table to this file")] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="write the table to this file, the protocol in its first line, after #")
+    ] = None,
     protocol: Annotated[
         str, typer.Option(help="official; tdbu: ddddwee1's Python port, which TDBU uses; smap: SMAP's 15 joints")
     ] = "official",
@@ -46,7 +48,7 @@ def mupots(
     table = errors.pck(matched)
     if csv is not None:
         try:
-            write(csv, table.to_csv().encode())
+            write(csv, f"# {table.attrs['protocol']}\n{table.to_csv()}".encode())
         except OSError as error:
             raise BadInput(where, "--csv", f"{csv}: {error.strerror}", "a file that can be written") from None
 
@@ -56,7 +58,7 @@ def mupots(
     if len(videos) < len(data.SEQUENCES):
         print(f"only {len(videos)} of {len(data.SEQUENCES)} videos are there: not the benchmark's number\n")
     print("3DPCK in percent\n" + show(table))
-    print("\n" + show(errors.averages(matched)))
+    print("\nmeans, with the 95 % interval of Total over videos\n" + show(errors.averages(matched)))
     if protocol == "smap" and absolute:
         print(f"\nPCK_root, pooled over people, at most 150 mm: {metric.pck_root(errors.pairs, matched):.2f}")
     counts = errors.counts().sum()

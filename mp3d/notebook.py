@@ -360,8 +360,12 @@ class Run:
         digits: int = 1,
         data: str = "",
     ) -> None:
-        """Show a table of results, keep it as CSV; profile, data (default: the run's) and seeds end its caption."""
-        origin = f"Profile {self.profile}, {data or self.data + ' data'}, {seeds} seed{'s' * (seeds > 1)}"
+        """Show a table of results, keep it as CSV; profile, data (default: the run's) and seeds end its caption.
+
+        `seeds` is 0 where nothing is random.
+        """
+        origin = f"Profile {self.profile}, {data or self.data + ' data'}"
+        origin += f", {seeds} seed{'s' * (seeds > 1)}" if seeds else ""
         caption = f"{caption} {origin}{', ' + protocol if protocol else ''}."
         index = not isinstance(df.index, pd.RangeIndex)
         self._keep(name, ".csv", df.to_csv(index=index, lineterminator="\n").encode())

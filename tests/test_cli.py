@@ -155,6 +155,8 @@ def test_check_says_ok_or_fail_and_what_to_do(monkeypatch):
     monkeypatch.setenv("MP3D_SAMPLES", "nowhere")
     bad = call("check")
     assert "FAIL  real files: nowhere is not a folder; correct MP3D_SAMPLES" in bad.output
+    monkeypatch.setenv("MP3D_DATA", "nowhere either")
+    assert "FAIL  data sets: nowhere either is not a folder; correct MP3D_DATA" in call("check").output
     assert bad.exit_code == 1
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,13 +42,14 @@ def test_list_is_a_table_of_100_columns(tmp_path, monkeypatch):
     (tmp_path / "jta").mkdir()
     (tmp_path / "jta" / "x").write_text("x")
     lines = call("list", "--root", tmp_path).stdout.splitlines()
-    assert max(map(len, lines[:12])) <= 100
-    state = {line.split()[0]: line.split()[-1] for line in lines[1:12]}
+    rows = 1 + len(manifest.load().datasets)
+    assert max(map(len, lines[:rows])) <= 100
+    state = {line.split()[0]: line.split()[-1] for line in lines[1:rows]}
     assert (state["jta"], state["h36m"], state["duet"]) == ("present", "absent", "in")
-    assert len(state) == len(manifest.load().datasets)
+    assert list(state) == [dataset.id for dataset in manifest.load().datasets]
     assert "MP3D_DATA is not set" in call("list").stdout
     monkeypatch.setenv("MP3D_DATA", str(tmp_path))
-    assert call("list").stdout.splitlines()[:12] == lines[:12]
+    assert call("list").stdout.splitlines()[:rows] == lines[:rows]
 
 
 @pytest.mark.parametrize("name", [dataset.id for dataset in manifest.load().datasets])
@@ -176,9 +178,10 @@ def test_a_part_of_something_else_is_thrown_away(server, tmp_path, place):
 
 def test_fetch_of_what_one_must_ask_for(tmp_path):
     for name in ("h36m", "jta", "mupots3d", "duet"):
-        result = call("fetch", name, "--root", tmp_path)
-        assert result.exit_code == 1
-        assert f"1. {manifest.get(name).access.steps[0]}" in result.stdout
+        with pytest.raises(MissingData, match=re.escape(f"1. {manifest.get(name).access.steps[0]}")):
+            call("fetch", name)
+        with pytest.raises(MissingData):
+            call("fetch", name, "--root", tmp_path)
     assert names(tmp_path) == []
 
 
@@ -224,6 +227,24 @@ def test_import_unpacks_or_does_nothing(tmp_path):
         call("import", "pw3d", tmp_path / "none.zip", "--root", root)
 
 
+def test_import_into_what_is_made_here_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("a", "1")
+    with pytest.raises(BadInput, match="duet"):
+        call("import", "duet", tmp_path / "a.zip", "--root", tmp_path / "data")
+    assert names(tmp_path) == ["a.zip"]
+
+
+@pytest.mark.parametrize("words", [("import", "pw3d", "a.zip", "--root"), ("make", "duet", "--format", "coco")])
+def test_a_place_that_cannot_be_written_to(tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    with zipfile.ZipFile("a.zip", "w") as file:
+        file.writestr("a", "1")
+    with pytest.raises(BadInput, match=r"a\.zip"):
+        call(*words, tmp_path / "a.zip" / "below")
+    assert names(tmp_path) == ["a.zip"]
+
+
 def test_import_of_another_file_than_the_manifest_knows(tmp_path):
     """Several say what COCO's zip is: refused. One says what Human3.6M's archives are: a warning."""
     for name in ("val2017.zip", "Videos_S1.tgz"):
@@ -239,6 +260,12 @@ def test_import_of_another_file_than_the_manifest_knows(tmp_path):
 
 
 # -- verify -------------------------------------------------------------------------------------------------
+
+
+def test_verify_of_an_unknown_level(tmp_path):
+    """Also where nothing is there to be verified."""
+    with pytest.raises(BadInput, match="one of layout, size, hash, semantic"):
+        call("verify", "--root", tmp_path, "--level", "deep")
 
 
 def test_verify_has_four_exit_codes(tmp_path):

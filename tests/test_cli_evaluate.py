@@ -76,7 +76,9 @@ def test_matched_and_absolute(files):
 def test_csv_holds_the_table(files):
     root, _, two, _, three = files
     call(*files, "--csv", root / "new" / "table.csv")
-    table = pd.read_csv(root / "new" / "table.csv", index_col=0)
+    first = (root / "new" / "table.csv").read_text().splitlines()[0]
+    assert first.startswith("# name: MuPoTS-3D, official") and "uses ground truth: bone lengths" in first
+    table = pd.read_csv(root / "new" / "table.csv", index_col=0, comment="#")
     videos = mupots.truth(root, ("TS1", "TS10"))
     pd.testing.assert_frame_equal(table, mupots.evaluate(videos, two, three), rtol=0, atol=1e-12)
 

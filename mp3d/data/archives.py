@@ -58,8 +58,11 @@ def extract(
     """
     archive, target = check(archive, None), Path(target)
     room = min(max_bytes, int((64 << 20) + max_ratio * archive.stat().st_size))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    except OSError as error:
+        raise BadInput(archive, "target", error, "a place that can be written to") from None
     try:
         names = _unpack(archive, part, room, max_files)
         if taken := [name for name in names if (target / name).exists()]:

@@ -57,8 +57,6 @@ SHIFT = (-200.0, 0.0, 0.0)
 """mm in the world: what puts right three of S9's sequences (posepile and MeTRAbs correct them; most papers do not)."""
 SHIFTED = {(9, 5, 2): "Greeting", (9, 10, 2): "SittingDown_1", (9, 13, 1): "Waiting_1"}
 """Which these are: subject, 3DMPPE's action and sub-action; the original name."""
-LARGEST = 1e8
-"""mm (100 km) or px: no coordinate is larger."""
 PUBLISHED, OLDER = "R X + t", "R (X - t)"
 JOINTS = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]
 """H36M17 among the original 32."""
@@ -160,11 +158,11 @@ def _shots(root: Path, subject: int, cameras: Sequence[int], every: int) -> Iter
         world = poses
         for depth, key in enumerate(keys):
             world = safe.get(world, str(key), (dict, list), joints, ".".join(map(str, keys[:depth])))
-        world = bounded(world, joints, ".".join(map(str, keys)), (17, 3))
+        world = safe.bounded(world, joints, ".".join(map(str, keys)), (17, 3))
         cam = image["cam_idx"]
         turn, shift, f, c = _rig(rig, cam, rigs)
         if cam not in settled:
-            box = bounded(safe.get(annotations[0], "bbox", list, data, name), data, f"bbox of {name}", (4,))
+            box = safe.bounded(safe.get(annotations[0], "bbox", list, data, name), data, f"bbox of {name}", (4,))
             settled[cam] = _convention(world, box, turn, shift, np.array([*f, *c]), data, name)
             if len(set(settled.values())) > 1:
                 raise BadInput(rigs, "t", "cameras of two conventions", f"{PUBLISHED} or {OLDER} for all")
@@ -177,9 +175,9 @@ def _shots(root: Path, subject: int, cameras: Sequence[int], every: int) -> Iter
 def _rig(rig: object, cam: int, path: Path) -> tuple[np.ndarray, ...]:
     """R, t, f, c of a camera."""
     one = safe.get(rig, str(cam), dict, path)
-    turn = rotation(safe.get(one, "R", list, path, str(cam)), path, f"{cam}.R")
+    turn = safe.rotation(safe.get(one, "R", list, path, str(cam)), path, f"{cam}.R")
     t, f, c = (
-        bounded(safe.get(one, key, list, path, str(cam)), path, f"{cam}.{key}", (n,))
+        safe.bounded(safe.get(one, key, list, path, str(cam)), path, f"{cam}.{key}", (n,))
         for key, n in (("t", 3), ("f", 2), ("c", 2))
     )
     if not (f > 0).all():
@@ -218,7 +216,7 @@ def _samples(poses: object, path: Path) -> Iterator[np.ndarray]:
         for sub in safe.get(poses, action, dict, path):
             frames = safe.get(poses[action], sub, dict, path, action)
             for frame in list(frames)[:: max(1, len(frames) // 8)]:
-                yield bounded(frames[frame], path, f"{action}.{sub}.{frame}", (17, 3))
+                yield safe.bounded(frames[frame], path, f"{action}.{sub}.{frame}", (17, 3))
 
 
 # -- mmpose's npz -------------------------------------------------------------------------------------------
@@ -260,8 +258,8 @@ def mmpose_scenes(
             if (subject, serial) not in cameras:
                 raise BadInput(path, "imgname", name, "a picture of a camera in cameras.pkl")
             camera = cameras[subject, serial]
-            xyz = 1000 * bounded(pose, path, f"S of {name}", (17, 4))[:, :3]
-            uv = bounded(part, path, f"part of {name}", (17, 3))[:, :2]
+            xyz = 1000 * safe.bounded(pose, path, f"S of {name}", (17, 4))[:, :3]
+            uv = safe.bounded(part, path, f"part of {name}", (17, 3))[:, :2]
             _check_metres(xyz, path, f"S of {name}")
             off = float(np.median(np.linalg.norm(camera.project(xyz) - uv, axis=1)))
             if not off < 5:
@@ -294,12 +292,12 @@ def mmpose_cameras(path: Path | str) -> dict[tuple[int, str], Camera]:
             raise BadInput(path, "key", field, "('S1', '54138969') and alike")
 
         def vector(key: str, n: int, one: object = one, field: str = field) -> np.ndarray:
-            value = bounded(safe.get(one, key, (np.ndarray, list), path, field), path, f"{field}.{key}")
+            value = safe.bounded(safe.get(one, key, (np.ndarray, list), path, field), path, f"{field}.{key}")
             if value.size != n:
                 raise BadInput(path, f"{field}.{key}", f"shape {value.shape}", f"{n} numbers")
             return value.ravel()
 
-        turn = rotation(vector("R", 9).reshape(3, 3), path, f"{field}.R").T
+        turn = safe.rotation(vector("R", 9).reshape(3, 3), path, f"{field}.R").T
         place, f, c, k, p = (vector(key, n) for key, n in (("T", 3), ("f", 2), ("c", 2), ("k", 3), ("p", 2)))
         if not (f > 0).all() or np.abs(place).max() > 100:
             raise BadInput(path, f"{field}.f, T", f"{f}, {place}", "focal lengths in px, the camera's place in metres")
@@ -427,7 +425,7 @@ def read_cdf(path: Path | str, seconds: float | int = 60) -> Float[np.ndarray, "
         raise BadInput(path, "format", last[:120] or "no CDF", "a CDF with Pose") from None
     except (ValueError, OSError, EOFError) as error:
         raise BadInput(path, "Pose", f"{error}"[:120], "an array of numbers") from None
-    return bounded(pose, path, "Pose", (1, None, 96))[0].reshape(-1, 32, 3)[:, JOINTS]
+    return safe.bounded(pose, path, "Pose", (1, None, 96))[0].reshape(-1, 32, 3)[:, JOINTS]
 
 
 _CHILD = """
@@ -445,22 +443,6 @@ sys.stdout.buffer.write(out.getvalue())
 
 
 # -- what the forms share -----------------------------------------------------------------------------------
-
-
-def bounded(value: object, where: object, field: str, shape: Sequence[int | None] | None = None) -> np.ndarray:
-    """Numbers as `safe.array` has them, none so large that what is computed from them overflows."""
-    out = safe.array(value, where, field, shape)
-    if np.abs(out).max(initial=0) > LARGEST:
-        raise BadInput(where, field, f"{np.abs(out).max():.3g}", f"at most {LARGEST:g}, whatever the unit")
-    return out
-
-
-def rotation(value: object, where: object, field: str) -> Float[np.ndarray, "3 3"]:
-    """A rotation matrix, or `BadInput` for anything else, a mirror image included."""
-    out = bounded(value, where, field, (3, 3))
-    if np.abs(out @ out.T - np.eye(3)).max() > 1e-3 or np.linalg.det(out) < 0:
-        raise BadInput(where, field, "a matrix that does not rotate", "a rotation, orthonormal, determinant +1")
-    return out
 
 
 def sides_swapped(poses: Float[np.ndarray, "N 17 3"]) -> bool:

@@ -156,11 +156,9 @@ def calibration(path: str | Path) -> dict[int, Camera]:
             fields[key] = safe.array(numbers, path, f"camera {len(cameras)}: {key}", (n,))
         name = f"camera {len(cameras)}"
         k, pose = fields["intrinsic"].reshape(4, 4), fields["extrinsic"].reshape(4, 4)
-        turn = pose[:3, :3]
+        turn = safe.rotation(pose[:3, :3], path, f"{name}: extrinsic")
         if k[0, 1] != 0 or fields["radial"][0] != 0:
             raise BadInput(path, name, f"skew {k[0, 1]:g}, radial {fields['radial'][0]:g}", "0, a plain pinhole camera")
-        if np.abs(turn @ turn.T - np.eye(3)).max() > 1e-3 or np.linalg.det(turn) < 0:
-            raise BadInput(path, f"{name}: extrinsic", "no rotation", "a rotation and a translation in mm")
         number, width, height = (
             int(safe.array(value, path, f"{name}: name, size", (), int)) for value in (*fields["name"], *fields["size"])
         )
@@ -241,7 +239,7 @@ def _hdf5(path: Path) -> dict[str, np.ndarray]:
         import h5py
     except ImportError:
         raise MissingData(f'{path}: MATLAB v7.3 files need h5py: pip install "mp3d[hdf5]"') from None
-    room = min(safe.MAX_BYTES, (64 << 20) + 100 * path.stat().st_size)  # a few bytes can say that they are many zeros
+    room = safe.room(path.stat().st_size)  # a few bytes can say that they are many zeros
     try:
         with h5py.File(path, "r") as file:
             out = {}

@@ -6,8 +6,8 @@
   center, scale}; `scale` times 200 px is the person's height. A joint that is not visible is hidden if it has
   coordinates, absent if these are not positive. No sizes of pictures are stored.
 
-Both hold the pixels of the original MATLAB file, which counts from 1. HRNet and mmpose take 1 off, 3DMPPE does not;
-this reader does for both, so that the two agree.
+HRNet's list has the pixels of the original MATLAB file, which counts from 1: HRNet and mmpose take 1 off when they read
+it, and so does this reader. From where 3DMPPE's counts is documented nowhere; it is read as it is, as 3DMPPE does.
 
 16 joints, right before left, root 6. There is no third dimension and no calibration: `xyz` is NaN, the camera a
 dummy with f = 1500 px and its centre in the middle (3DMPPE's).
@@ -15,7 +15,6 @@ dummy with f = 1500 px and its centre in the middle (3DMPPE's).
 
 from array import array
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +59,7 @@ def _coco(path: Path) -> Iterator[Scene]:
     for image, annotations in coco.images(path):
         name, width, height = coco.picture(image, path)
         people = [coco.person(annotation, MPII16, path) for annotation in annotations]
-        people = tuple(replace(one, uv=one.uv - 1).canonical() for one in people if one is not None)
+        people = tuple(one.canonical() for one in people if one is not None)
         if people:
             yield _scene(people, name, width, height)
 

@@ -26,6 +26,7 @@ What is easily got wrong, and how it is held here:
 """
 
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from mp3d.camera import Camera, Lens
-from mp3d.data.safe import array, get, load_json
+from mp3d.data.safe import array, get, load_json, rotation
 from mp3d.errors import BadInput, MissingData
 from mp3d.scene import ABSENT, HIDDEN, VISIBLE, Person, Scene
 from mp3d.skeletons import NATIVE, PANOPTIC15, PANOPTIC19, Skeleton
@@ -43,6 +44,8 @@ CONFIDENCE = 0.1
 """A joint counts if its confidence is above this."""
 FOLDERS = {19: ("hdPose3d_stage1_coco19", PANOPTIC19), 15: ("hdPose3d_stage1", PANOPTIC15)}
 """Joints of a body: where they are found, and their names."""
+TEST_CAMERAS = ("00_16", "00_30")
+"""Those of the papers' test images."""
 _ID = "panoptic"
 _LIMIT = 1 << 24  # bytes of a file; the largest is the calibration, 250 kB
 _FAR = 1e5  # cm: nothing in the dome is a kilometre away
@@ -87,7 +90,7 @@ SPLITS = {
             "160422_ultimatum1",
             "160906_pizza1",
         ),
-        cameras=("00_16", "00_30"),
+        cameras=TEST_CAMERAS,
         images=9600,
         source="the authors of SMAP, issues 1 and 24 of their repository; 2,400 images an activity, evenly spread, "
         "half of them from each sequence where there are two; scored on the 15 joints; frame ids never given, nor the "
@@ -111,14 +114,14 @@ SPLITS = {
             "160422_ultimatum1",
             "160906_pizza1",
         ),
-        cameras=("00_16", "00_30"),
+        cameras=TEST_CAMERAS,
         images=9600,
         source="the code of DAS (Wang et al., CVPR 2022); 2,400 images an activity by linspace over those that exist; "
         "it leaves out 160226_ultimatum1, whose annotation it doubts, and falls back to joints15 without joints19",
     ),
     "zanfir": Split(
         test=("160422_ultimatum1", "160422_haggling1", "160906_pizza1", "160422_mafia2"),
-        cameras=("00_16", "00_30"),
+        cameras=TEST_CAMERAS,
         images=None,
         source="Zanfir et al. (CVPR 2018), by way of the data notes of CRMH (Jiang et al., CVPR 2020), which give the "
         "frame ids in files; scored on 17 joints of Human3.6M",
@@ -156,20 +159,18 @@ def cameras(path: Path, kind: str = "hd") -> dict[str, Camera]:
         def numbers(key: str, *shape: int, record: dict = record, at: str = at) -> np.ndarray:
             return array(get(record, key, list, path, at), path, f"{at}.{key}", shape)
 
-        k, rotation, t = numbers("K", 3, 3), numbers("R", 3, 3), numbers("t", 3, 1)
+        k, t = numbers("K", 3, 3), numbers("t", 3, 1)
+        turn = rotation(get(record, "R", list, path, at), path, f"{at}.R")
         lens, size = numbers("distCoef", 5), numbers("resolution", 2)
         if k[0, 1] != 0 or k[1, 0] != 0 or (k[2] != [0, 0, 1]).any() or not (k[[0, 1], [0, 1]] > 0).all():
             raise BadInput(path, f"{at}.K", k.tolist(), "[[fx, 0, cx], [0, fy, cy], [0, 0, 1]], fx and fy positive")
-        bounded = np.abs(rotation).max() <= 2
-        if not bounded or np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-4 or np.linalg.det(rotation) < 0:
-            raise BadInput(path, f"{at}.R", rotation.tolist(), "a rotation")
         if np.abs(t).max() > _FAR or np.abs(lens).max() > 1e3 or np.abs(k).max() > 1e6:
             raise BadInput(path, at, "t, distCoef or K out of all bounds", "a camera in a dome 5 m wide, in cm and px")
         if (size != np.round(size)).any() or not ((size > 0) & (size < 1e5)).all():
             raise BadInput(path, f"{at}.resolution", size.tolist(), "[width, height]")
         width, height = (int(n) for n in size)
         fx, fy, cx, cy = k[[0, 1, 0, 1], [0, 1, 2, 2]].tolist()
-        found[name] = Camera(fx, fy, cx, cy, width, height, rotation, 10 * t[:, 0], Lens(*lens.tolist()))
+        found[name] = Camera(fx, fy, cx, cy, width, height, turn, 10 * t[:, 0], Lens(*lens.tolist()))
     return found
 
 
@@ -281,10 +282,11 @@ def image_path(root: Path, sequence: str, camera: str, frame: int) -> Path:
 def scenes(
     root: Path,
     sequences: Iterable[str] | None = None,
-    cameras: Sequence[str] = ("00_16", "00_30"),
+    cameras: Sequence[str] | None = None,
     every: int = 1,
     frames: Iterable[int] | None = None,
     joints: int | None = None,
+    skip_damaged: bool = False,
 ) -> Iterator[Scene]:
     """Scenes by sequence, frame, camera; each body file is read when its turn comes.
 
@@ -292,10 +294,12 @@ def scenes(
     ----------
     root : the folder of the sequences
     sequences : their names; None takes all under `root`
-    cameras : names of HD cameras; one Scene each for every frame
+    cameras : names of HD cameras; one Scene each for every frame. None takes `TEST_CAMERAS`, or the one of them that
+        is there, as in a synthetic world's files
     every : takes every n-th of the frames that are there (or of `frames`)
     frames : frame numbers, in the data set's own counting; None takes all
     joints : 19 or 15; None takes 19 where there are such files, else 15: `Person.native.skeleton` says which
+    skip_damaged : leave out frames whose file cannot be read, with a warning each: the release has some
 
     Raises
     ------
@@ -311,7 +315,14 @@ def scenes(
         for frame in (list(files) if wanted is None else wanted)[::every]:
             if frame not in files:
                 raise MissingData(f"{Path(root) / sequence}: no body3DScene_{frame:08d}.json")
-            kept = [b for b in bodies(files[frame], skeleton) if b.track >= 0 and (b.confidence > CONFIDENCE).any()]
+            try:
+                found = bodies(files[frame], skeleton)
+            except BadInput as error:
+                if not skip_damaged:
+                    raise
+                warnings.warn(f"frame left out: {error}", stacklevel=2)
+                continue
+            kept = [body for body in found if body.track >= 0 and (body.confidence > CONFIDENCE).any()]
             for camera in views.values():
                 people = tuple(_person(body, camera, skeleton) for body in kept)
                 people = tuple(person for person in people if person.native.visibility.any())
@@ -321,9 +332,11 @@ def scenes(
 _sequences, _frames = sequences, frames  # `scenes` names its arguments alike
 
 
-def _views(root: Path, sequence: str, names: Sequence[str]) -> dict[str, Camera]:
+def _views(root: Path, sequence: str, names: Sequence[str] | None) -> dict[str, Camera]:
     path = root / sequence / f"calibration_{sequence}.json"
     found = cameras(path)
+    if names is None:
+        names = [name for name in TEST_CAMERAS if name in found] or TEST_CAMERAS
     if missing := [name for name in names if name not in found]:
-        raise MissingData(f"{path}: no HD camera {', '.join(missing)}; it has {', '.join(found)}")
+        raise MissingData(f"{path}: no HD camera {', '.join(missing)}; it has {', '.join(found) or 'none'}")
     return {name: found[name] for name in names}

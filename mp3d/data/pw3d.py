@@ -21,7 +21,6 @@ from jaxtyping import Float, UInt8
 
 from mp3d.camera import Camera
 from mp3d.data import coco, safe
-from mp3d.data.human36m import bounded, rotation
 from mp3d.errors import BadInput, MissingData
 from mp3d.scene import HIDDEN, VISIBLE, Person, Scene
 from mp3d.skeletons import SMPL24
@@ -73,7 +72,7 @@ def image_path(root: Path | str, scene: Scene) -> Path:
 def _sequence(path: Path) -> Iterator[Scene]:
     data = safe.load_pickle(safe.read_bytes(path), path, "latin1")
     poses = safe.array(safe.get(data, "cam_poses", np.ndarray, path), path, "cam_poses", (None, 4, 4), finite=False)
-    k = bounded(safe.get(data, "cam_intrinsics", np.ndarray, path), path, "cam_intrinsics", (3, 3))
+    k = safe.bounded(safe.get(data, "cam_intrinsics", np.ndarray, path), path, "cam_intrinsics", (3, 3))
     frames = len(poses)
 
     def tracks(key: str, *shape: int) -> list[np.ndarray]:
@@ -93,12 +92,12 @@ def _sequence(path: Path) -> Iterator[Scene]:
             k[[0, 1], [0, 1]],
             k[:2, 2],
             path,
-            rotation(poses[frame, :3, :3], path, field),
-            1000 * bounded(poses[frame, :3, 3], path, field),
+            safe.rotation(poses[frame, :3, :3], path, field),
+            1000 * safe.bounded(poses[frame, :3, 3], path, field),
         )
         people = []
         for p in there:
-            world = 1000 * bounded(joints[p][frame], path, f"jointPositions[{p}][{frame}]").reshape(24, 3)
+            world = 1000 * safe.bounded(joints[p][frame], path, f"jointPositions[{p}][{frame}]").reshape(24, 3)
             confidence = safe.array(found[p][frame, 2], path, f"poses2d[{p}][{frame}]")
             people.append(_person(camera.to_camera(world), camera, confidence, p, path, f"[{p}][{frame}]"))
         yield Scene(camera, tuple(people), WORLD, path.stem, frame)
@@ -116,7 +115,7 @@ def scenes_json(path: Path | str) -> Iterator[Scene]:
         frame = safe.get(image, "frame_idx", int, path, "images[]")
         parameters = safe.get(image, "cam_param", dict, path, "images[]")
         f, c = (
-            bounded(safe.get(parameters, key, list, path, "images[].cam_param"), path, f"cam_param.{key}", (2,))
+            safe.bounded(safe.get(parameters, key, list, path, "images[].cam_param"), path, f"cam_param.{key}", (2,))
             for key in ("focal", "princpt")
         )
         camera = _camera(f, c, path, size=(width, height))
@@ -124,7 +123,7 @@ def scenes_json(path: Path | str) -> Iterator[Scene]:
         for annotation in annotations:
             where = f"annotations[] of {sequence} {frame}"[:60]
             xyz = safe.get(annotation, "joint_cam", list, path, where)
-            xyz = 1000 * bounded(xyz, path, f"{where}.joint_cam", (24, 3))
+            xyz = 1000 * safe.bounded(xyz, path, f"{where}.joint_cam", (24, 3))
             openpose = safe.get(annotation, "openpose_result", list, path, where)
             openpose = safe.array(openpose, path, f"{where}.openpose_result", (18, 3))
             identity = safe.get(annotation, "person_id", int, path, where)
@@ -168,7 +167,6 @@ def _person(
     visibility[SMPL24.index("neck")] = VISIBLE if confidence[1] > 0 else HIDDEN
     before = xyz[:, 2] > 0
     visibility[~before] = HIDDEN
-    safe_xyz = np.where(before[:, None], xyz, 1.0)
-    uv = np.where(before[:, None], camera.project(safe_xyz), np.nan)
+    uv = np.where(before[:, None], camera.project(np.where(before[:, None], xyz, 1.0)), np.nan)
     native = Person(xyz, uv, visibility, np.ones(24, np.uint8), identity, SMPL24)
     return native.canonical()

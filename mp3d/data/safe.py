@@ -34,6 +34,8 @@ MAX_OPCODES = 5_000_000
 """Instructions of a pickle; an array is some ten of them, whatever its size."""
 MAX_DEPTH = 32
 """Cells in cells, lists in lists."""
+LARGEST = 1e8
+"""mm (100 km) or px: no coordinate is larger, see `bounded`."""
 _BLOCK = 1 << 20
 _SPACE = re.compile(r"[ \t\r\n]*")
 _POINTERS = {b"version https://git-lfs": "a Git LFS pointer", b"/annex/objects/": "a git-annex pointer"}
@@ -65,7 +67,7 @@ def read_bytes(path: Path, limit: int = MAX_BYTES) -> bytes:
     return check(path, limit).read_bytes()
 
 
-def _room(packed: int, limit: int) -> int:
+def room(packed: int, limit: int = MAX_BYTES) -> int:
     """How many bytes may come out of so many compressed ones: no more than 100 times, or 64 MiB for small files."""
     return min(limit, (64 << 20) + 100 * packed)
 
@@ -115,6 +117,22 @@ def _plain(value: object) -> bool:
     if isinstance(value, np.ndarray | np.generic):
         return value.dtype.kind in "iufb"
     return isinstance(value, int | float)
+
+
+def bounded(value: object, where: object, field: str, shape: Sequence[int | None] | None = None) -> np.ndarray:
+    """Numbers as `array` has them, none so large that what is computed from them overflows."""
+    out = array(value, where, field, shape)
+    if np.abs(out).max(initial=0) > LARGEST:
+        raise BadInput(where, field, f"{np.abs(out).max():.3g}", f"at most {LARGEST:g}, whatever the unit")
+    return out
+
+
+def rotation(value: object, where: object, field: str) -> np.ndarray:
+    """A rotation matrix (3, 3), or `BadInput` for anything else, a mirror image included."""
+    out = array(value, where, field, (3, 3))
+    if np.abs(out).max() > 2 or np.abs(out @ out.T - np.eye(3)).max() > 1e-3 or np.linalg.det(out) < 0:
+        raise BadInput(where, field, "a matrix that does not rotate", "a rotation, orthonormal, determinant +1")
+    return out
 
 
 def get(record: object, key: str, kind: type | tuple[type, ...], where: object, field: str = "") -> Any:
@@ -293,7 +311,7 @@ def load_mat(path: Path, limit: int = MAX_BYTES) -> dict[str, Any]:
     if is_hdf5(data):
         raise BadInput(path, "format", "MATLAB v7.3 (HDF5)", "MATLAB v5 to v7")
     try:
-        return _Mat(data, _room(len(data), limit)).variables()
+        return _Mat(data, room(len(data), limit)).variables()
     except Exception as error:  # a damaged file may raise anything
         raise BadInput(path, "format", f"{type(error).__name__}: {error}"[:120], "a complete MATLAB v5 file") from None
 
@@ -447,12 +465,12 @@ class _Mat:
 
 def load_npz(path: Path, limit: int = MAX_BYTES) -> dict[str, np.ndarray]:
     """The arrays of an .npz file: numbers and texts; arrays of Python objects are refused."""
-    room = _room(check(path, limit).stat().st_size, limit)
+    most = room(check(path, limit).stat().st_size, limit)
     try:
         with zipfile.ZipFile(path) as file:
             members = file.infolist()
-            if (total := sum(info.file_size for info in members)) > room:
-                raise BadInput(path, "size", f"{total} bytes unpacked", f"at most {room} bytes")
+            if (total := sum(info.file_size for info in members)) > most:
+                raise BadInput(path, "size", f"{total} bytes unpacked", f"at most {most} bytes")
             for info in members:
                 if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
                     raise BadInput(path, info.filename, "an unusual compression", "stored or deflated")

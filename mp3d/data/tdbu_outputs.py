@@ -267,20 +267,19 @@ def _members(archive: Path, sizes: dict[str, int]) -> Iterator[tuple[str, bytes]
                 raise BadInput(archive.name, "member", member.name, "a relative path without ..")
             if not (member.isreg() or member.isdir()):
                 raise BadInput(archive.name, "member", f"{member.name}, a link or device", "files and folders")
-            if member.size > _LARGEST:  # also one that is not wanted: it would have to be gone through
-                raise BadInput(
-                    archive.name, "member", f"{member.name}, {member.size} bytes", f"at most {_LARGEST} bytes"
-                )
             if member.isreg() and str(path) in sizes:
                 _check_size(str(path), member.size, sizes[str(path)])
                 yield str(path), tar.extractfile(member).read()
+            elif member.size > _LARGEST:  # which would have to be gone through, to the next one
+                found = f"{member.name}, {member.size} bytes"
+                raise BadInput(archive.name, "member", found, f"at most {_LARGEST} bytes")
 
 
 def _video(number: int, files: dict[str, object]) -> Video:
     people = range(PEOPLE[number - 1])
     tracks = [f"mupots/est_p2ds/{number - 1:02d}_{p:02d}.pkl" for p in people]
-    uv = np.stack([_array(files[t], t, (None, 17, 2), 0) for t in tracks], 1)
-    frames = len(uv)
+    frames = len(_array(files[tracks[0]], tracks[0], (None, 17, 2), 0))
+    uv = np.stack([_array(files[t], t, (frames, 17, 2), 0) for t in tracks], 1)
     affinity = np.stack([_array(files[t], t, (frames, 17, 17), 1)[:, 0] for t in tracks], 1)
     seen = np.stack([_array(files[t], t, (frames, 1, 1), 3)[:, 0, 0] > 0 for t in tracks], 1)
 
@@ -310,7 +309,7 @@ def _array(value: object, where: str, shape: tuple[int | None, ...], item: int |
     try:
         array = np.asarray(value if item is None else value[item], float)
     except (TypeError, ValueError, KeyError, IndexError) as error:
-        raise BadInput(where, field, error, f"numbers of shape {shape}") from error
+        raise BadInput(where, field, f"{error}"[:120], f"numbers of shape {shape}") from error
     if array.ndim != len(shape) or any(n not in (m, None) for m, n in zip(array.shape, shape, strict=True)):
         raise BadInput(where, field, f"shape {array.shape}", f"shape {shape}")
     if not np.isfinite(array).all():

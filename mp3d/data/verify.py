@@ -325,8 +325,18 @@ def _jta(folder: Path) -> Iterator[Scene]:
 
 
 def _human36m(folder: Path) -> Iterator[Scene]:
+    """mmpose's files first: they alone hold 2D joints, which tell the lens."""
+    for path in _matches(folder, "annotation_body3d/**/h36m_*.npz"):
+        yield from _mmpose(path)
     for path in _matches(folder, "annotations/Human36M_subject*_data.json"):
         yield from human36m.scenes(folder, [int(re.sub(r"\D", "", path.stem.split("_")[1]))])
+
+
+def _mmpose(path: Path) -> Iterator[Scene]:
+    cameras = next((place / "cameras.pkl" for place in path.parents[:2] if (place / "cameras.pkl").is_file()), None)
+    if cameras is None:
+        raise MissingData(f"{path.parents[1] / 'cameras.pkl'}: no such file")
+    return human36m.mmpose_scenes(path, human36m.mmpose_cameras(cameras))
 
 
 def _pw3d(folder: Path) -> Iterator[Scene]:
@@ -391,6 +401,7 @@ FORMATS: dict[str, Callable[[Path], Any]] = {
     "panoptic.mpi15": lambda path: panoptic.bodies(path, panoptic.FOLDERS[15][1]),
     "jta.json": lambda path: jta.annotations(path.parents[2], path.parent.name, int(path.stem[4:])),
     "human36m.json": lambda path: list(islice(safe.records(path), 10)),
+    "human36m.npz": lambda path: _first(_mmpose(path)),
     "human36m.cdf": human36m.read_cdf,
     "pw3d.pickle": lambda path: safe.load_pickle(safe.read_bytes(path), path, "latin1"),
     "coco.keypoints": lambda path: _first(coco.scenes(path)),

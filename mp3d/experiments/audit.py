@@ -57,6 +57,19 @@ def averages(weights: Mapping[str, str | None] = WEIGHTS) -> pd.DataFrame:
     return df.assign(off_plain=df["printed"] - df["plain"], off_weighted=df["printed"] - df["weighted"])
 
 
+def unexplained(means: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `averages` that neither mean explains to 0.1."""
+    off = means[(means["off_plain"].abs() > 0.1) & ~(means["off_weighted"].abs() <= 0.1)]
+    return off[["paper", "table", "row", "printed", "plain", "weighted"]].reset_index(drop=True)
+
+
+def notable(means: pd.DataFrame) -> pd.DataFrame:
+    """Of four tables the rows whose printed average is no plain mean, named for a figure; none more than 4 off."""
+    named = means.assign(table=means["paper"].map(NAMES) + " " + means["table"].str.replace("_", " "))
+    chosen = named["table"].isin(["PI-Net T1 all", "PI-Net T2 mpjpe", "ORPM-AE T1", "PandaNet T5"])
+    return named[chosen & named["off_plain"].abs().between(0.1, 4)]
+
+
 def _has(paper: str, weights: str | None, row: str) -> bool:
     """Whether there are weights for this row."""
     if weights is None or "/" in weights:
@@ -74,6 +87,17 @@ def findings(paper: str) -> pd.DataFrame:
     """Every audit of a paper's words and tables, judged: statement, source, here, verdict by claim."""
     claims = [claim for claim in load_claims(paper) if isinstance(claim.test, AUDITS)]
     return to_frame(judge(claims))[["statement", "source", "here", "verdict"]]
+
+
+def remarks() -> pd.DataFrame:
+    """What was read and cannot be recomputed: a row a remark, columns paper, statement, source, remark."""
+    rows = [
+        (name, claim.statement, claim.source, claim.note)
+        for paper, name in NAMES.items()
+        for claim in load(paper).claims
+        if claim.test is None and ".audit." in claim.id
+    ]
+    return pd.DataFrame(rows, columns=["paper", "statement", "source", "remark"])
 
 
 def counts() -> pd.DataFrame:

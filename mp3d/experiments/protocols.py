@@ -101,6 +101,20 @@ def pck_table(found: Mapping[str, Errors]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["variant", "people", "mean", "pck", "low", "high", "uses"])
 
 
+def side_by_side(table: pd.DataFrame) -> pd.DataFrame:
+    """3DPCK (%) of each variant as the mean over videos: columns all, matched, and what is taken from the truth.
+
+    Parameters
+    ----------
+    table : of `pck_table`
+    """
+    by_video = table[table["mean"] == "videos"]
+    wide = by_video.pivot_table(index="variant", columns="people", values="pck").loc[by_video["variant"].unique()]
+    return wide.assign(**{"taken from the truth": by_video.groupby("variant")["uses"].first()}).rename_axis(
+        columns=None
+    )
+
+
 def error_table(pairs: Pairs) -> pd.DataFrame:
     """Mean joint error (mm) of the matched people under each alignment; a row an alignment, a column a convention."""
     rows = {}

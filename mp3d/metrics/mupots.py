@@ -37,6 +37,7 @@ from mp3d.data import safe
 from mp3d.data.mupots import SEQUENCES, Annotations, annotations
 from mp3d.errors import BadInput
 from mp3d.metrics.errors import align, joint_errors
+from mp3d.metrics.intervals import interval
 from mp3d.metrics.matching import greedy_2d, nearest_poses
 from mp3d.metrics.pck import AUC_THRESHOLDS, JOINT_GROUPS, auc3d, pck3d, pck3d_by_group, rescale_bones
 from mp3d.skeletons import MPI17, Skeleton
@@ -188,9 +189,15 @@ class Errors:
         return self._table(measure, True, pooled, {"joints": f"{len(names)} of {len(names)}", "threshold": "none"})
 
     def averages(self, matched: bool = False) -> pd.DataFrame:
-        """3DPCK as the mean of the videos' rows, which papers report, and pooled over people; percent."""
+        """3DPCK as the mean of the videos' rows, which papers report, and pooled over people; percent.
+
+        `low` and `high` are the 95 % interval of "Total", by resampling videos (`metrics.interval`).
+        """
         rows = self.pck(matched)
         both = pd.concat([rows.mean().to_frame("mean of videos").T, self.pck(matched, pooled=True)])
+        people = self.counts()["matched" if matched else "annotated"].to_numpy()
+        ends = [interval(rows["Total"].to_numpy(), weights, (0, 100))[1:] for weights in (None, people)]
+        both[["low", "high"]] = ends
         both.attrs["protocol"] = rows.attrs["protocol"].rpartition("; average")[0]
         return both
 

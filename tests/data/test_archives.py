@@ -124,6 +124,14 @@ def test_a_zip_that_says_less_than_it_holds(tmp_path):
     refused(tmp_path, tmp_path / "a.zip", "archive")
 
 
+def test_a_zip_that_says_more_than_it_holds(tmp_path):
+    data = bytearray(zip_of(tmp_path / "a.zip", {"zeros": bytes(5000)}).read_bytes())
+    at = data.index(b"PK\x01\x02") + 24
+    data[at : at + 4] = (6000).to_bytes(4, "little")
+    (tmp_path / "a.zip").write_bytes(data)
+    refused(tmp_path, tmp_path / "a.zip", "5000 bytes in 'zeros', expected 6000")
+
+
 def test_headers_that_would_fill_memory_or_never_end(tmp_path):
     big = tarfile.TarInfo("pax")
     big.type, big.size = tarfile.XHDTYPE, 1 << 40

@@ -12,6 +12,7 @@ from mp3d import skeletons
 from mp3d.data import manifest
 from mp3d.errors import BadInput, MissingData
 from mp3d.scene import Scene
+from mp3d.synthetic import worlds
 
 ROOT = Path(__file__).resolve().parents[2]
 IDS = [dataset.id for dataset in manifest.load().datasets]
@@ -136,6 +137,7 @@ def test_ids_are_unique(tmp_path, entry):
         "schema: mp3d.data_manifest/2\ndatasets: []\n",
         "schema: mp3d.data_manifest/1\ndatasets: [3]\n",
         "schema: mp3d.data_manifest/1\ndatasets: {a: 1}\n",
+        "schema: mp3d.data_manifest/1\ndatasets: !!set {duet, jta}\n",
         "[1, 2]\n",
         "? {a: 1}\n: 2\n",
         "[" * 2000,
@@ -157,8 +159,8 @@ def test_outside_a_clone_it_is_missing(tmp_path):
 
 
 def test_all_data_sets_are_there():
-    assert set(IDS) == {"duet", "mupots3d", *set().union(*READERS.values())}
-    with pytest.raises(BadInput, match="one of duet, mupots3d"):
+    assert set(IDS) == {*worlds.WORLDS, "mupots3d", *set().union(*READERS.values())}
+    with pytest.raises(BadInput, match="one of duet, studio, mupots3d"):
         manifest.get("mupots")
 
 
@@ -185,6 +187,22 @@ def test_an_entry_names_things_that_exist(name):
         assert sum(frames) == dataset.facts.frames["total"] == next(iter(splits)).count
         people = [3 if i + 1 in dataset.facts.persons["three"] else 2 for i in range(len(frames))]
         assert sum(f * p for f, p in zip(frames, people)) == dataset.facts.persons["cells"]
+
+
+@pytest.mark.parametrize("world", worlds.WORLDS.values(), ids=lambda world: world.name)
+def test_a_synthetic_world_is_what_its_entry_says(world):
+    entry = manifest.get(world.name)
+    names, _, people = zip(*world.videos)
+    assert entry.splits["test"].sequences == names
+    assert entry.facts.sequences == len(names)
+    assert entry.facts.camera["focal"] == "{:.0f} to {:.0f} px".format(*world.focal)
+    assert entry.facts.fps == world.rate
+    stated = entry.facts.persons
+    if "three" in stated:
+        stated = {"per_sequence": [3 if i + 1 in stated["three"] else 2 for i in range(len(names))]}
+    assert tuple(stated["per_sequence"]) == people
+    sizes = entry.facts.image_size
+    assert {tuple(size) for size in (sizes if isinstance(sizes[0], list) else [sizes])} == set(world.images)
 
 
 def test_lists_of_hashes():

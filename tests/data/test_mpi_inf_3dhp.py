@@ -295,6 +295,15 @@ def test_valid_frame_is_zero_or_one(root, values):
         next(mpi_inf_3dhp.test_scenes(root, ["TS1"]))
 
 
+def test_an_hdf5_file_of_10_kb_is_no_gigabyte(root):
+    path = root / "TS1" / "annot_data.mat"
+    change_hdf5(path, "annot2", None)
+    with h5py.File(path, "r+") as file:
+        file.create_dataset("annot2", (1_000_000, 1, 17, 2), "f8", chunks=(64, 1, 17, 2))
+    with pytest.raises(BadInput, match="annot2: found float64, shape"):
+        list(mpi_inf_3dhp.test_scenes(root, ["TS1"]))
+
+
 @pytest.mark.parametrize("link", ["external", "soft", "virtual", "huge", "stored elsewhere"])
 def test_hdf5_that_leads_out_of_the_file(root, tmp_path_factory, link):
     path, other = root / "TS1" / "annot_data.mat", tmp_path_factory.mktemp("other") / "secret.h5"

@@ -47,7 +47,9 @@ def test_both_dialects_hold_the_same_people(folder, split):
     people = [person for scene in scenes for person in scene.people]
     for number, person in enumerate(people):
         native, labelled = person.native, np.arange(16) != (R_ANKLE if number == 1 else -1)
-        np.testing.assert_array_equal(native.uv[labelled], writer.joints(number)[labelled])  # 1 is taken off
+        np.testing.assert_array_equal(
+            native.uv[labelled], writer.joints(number)[labelled]
+        )  # of HRNet's, 1 is taken off
         assert np.isnan(native.uv[~labelled]).all()
         np.testing.assert_array_equal(native.visibility > ABSENT, labelled)
         assert np.isnan(person.xyz).all()

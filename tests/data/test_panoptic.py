@@ -228,6 +228,10 @@ def test_where_things_are(root, tmp_path):
         panoptic.sequences(tmp_path / "empty")
     with pytest.raises(MissingData, match=r"no HD camera 00_07, 01_01; it has 00_03, 00_16, 00_30"):
         list(panoptic.scenes(root, [ULTIMATUM], ["00_16", "00_07", "01_01"]))
+    path = root / ULTIMATUM / f"calibration_{ULTIMATUM}.json"
+    path.write_text(path.read_text().replace('"00_16"', '"00_01"').replace('"00_30"', '"00_02"'))
+    with pytest.raises(MissingData, match=r"no HD camera 00_16, 00_30; it has 00_03, 00_01, 00_02"):
+        list(panoptic.scenes(root, [ULTIMATUM]))
     with pytest.raises(MissingData, match="calibration_160422_nobody"):
         list(panoptic.scenes(root, ["160422_nobody"]))
     path = panoptic.image_path(root, ULTIMATUM, "00_16", 100)
@@ -312,7 +316,7 @@ def test_damaged_files_raise_only_our_errors(tmp_path_factory, data):
 def test_a_world_comes_back(tmp_path):
     world = [scene for video in worlds.sequences("duet", seed=1, frames=5) for scene in video]
     writer.write(iter(world), tmp_path)
-    back = {(s.sequence, s.frame): s for s in panoptic.scenes(tmp_path, cameras=["00_16"])}
+    back = {(s.sequence, s.frame): s for s in panoptic.scenes(tmp_path)}  # its one camera, by default
     assert len(back) == len(world) == 100
     for scene in world:
         found = back[scene.sequence, scene.frame]
@@ -381,3 +385,15 @@ def test_real_scenes(samples):
     for scene in found:
         for p in scene.people:
             assert p.xyz[1, 1] < p.xyz[14, 1]
+
+
+def test_a_damaged_frame_is_an_error_or_left_out(root):
+    """The release has some body files that no reader can parse."""
+    whole = [scene.frame for scene in panoptic.scenes(root, [ULTIMATUM])]
+    damaged = body_file(root, whole[0])
+    damaged.write_text(damaged.read_text()[:-40])
+    with pytest.raises(BadInput, match=damaged.name):
+        list(panoptic.scenes(root, [ULTIMATUM]))
+    with pytest.warns(UserWarning, match=damaged.name):
+        left = [scene.frame for scene in panoptic.scenes(root, [ULTIMATUM], skip_damaged=True)]
+    assert left == [frame for frame in whole if frame != whole[0]]

@@ -30,6 +30,32 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.diag([1.0, 1, -1]),
+        np.diag([1.0, 1, 1.01]),
+        np.full((3, 3), 1e300),
+        np.full((3, 3), np.nan),
+        np.eye(4),
+        [["1", 0, 0]] * 3,
+    ],
+)
+def test_what_is_no_rotation(value):
+    """A mirror, a stretch, numbers whose squares overflow, NaN, another shape, text."""
+    with pytest.raises(BadInput, match="cam: R: "):
+        safe.rotation(value, "cam", "R")
+
+
+def test_rotations_and_bounds():
+    turn = [[0.6, 0, 0.8], [0, 1, 0], [-0.8, 0, 0.6]]
+    np.testing.assert_array_equal(safe.rotation(turn, "cam", "R"), turn)
+    np.testing.assert_array_equal(safe.bounded([1e8, -1e8], "f", "x", (2,)), [1e8, -1e8])
+    for value in ([1.1e8], [-1.1e8]):
+        with pytest.raises(BadInput, match=r"1\.1e\+08"):
+            safe.bounded(value, "f", "x")
+
+
 @given(st.dictionaries(st.text(max_size=5), json_values, max_size=5), st.sampled_from([None, 1]), st.booleans())
 def test_records_are_what_json_says(tmp_path_factory, value, indent, ascii):
     """Element by element, and again at the offset given, in a window of few bytes."""

@@ -196,6 +196,19 @@ def test_truncated_pickle_and_archive(release):
         ts6(release, path)
 
 
+def test_tracks_of_one_length(release):
+    put(release, "est_p2ds/05_01.pkl", old_numpy([np.ones((F - 1, 17, 2), np.float32)]))
+    with pytest.raises(BadInput, match=r"05_01.pkl: item 0: found shape \(6, 17, 2\), expected shape \(7, 17, 2\)"):
+        ts6(release)
+
+
+def test_a_message_stays_short(release):
+    put(release, "depths/05_01.pkl", old_numpy(["A" * 5000]))
+    with pytest.raises(BadInput, match=r"depths/05_01\.pkl: contents") as error:
+        ts6(release)
+    assert len(str(error.value)) < 300
+
+
 class Hostile:
     """Unpickled by the standard library, this would run a command."""
 
@@ -274,6 +287,22 @@ def test_a_member_too_large_is_not_read(release, monkeypatch):
     monkeypatch.setattr(tarfile.TarFile, "extractfile", lambda *_: pytest.fail("read"))
     with pytest.raises(BadInput, match=rf"pred/6.pkl: size: found {1 << 40} bytes"):
         ts6(release, path)
+
+
+def test_a_member_that_nobody_wants_is_no_endless_one(release):
+    path = release / "archive.tar"
+    info = member("mupots/else.pkl")
+    info.size = 1 << 62
+    path.write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    with pytest.raises(BadInput, match="at most 67108864 bytes"):
+        ts6(release, path)
+
+
+@pytest.mark.parametrize("data", [b"\x1f\x8b\x08", b"\x1f\x8b\x08\x00" + bytes(6) + b"\xff", b"BZh9", b"\xfd7zXZ\0"])
+def test_an_archive_of_which_hardly_anything_is_there(release, data):
+    (release / "archive.tar").write_bytes(data)
+    with pytest.raises(BadInput, match="archive: found"):
+        ts6(release, release / "archive.tar")
 
 
 def test_jitter_of_a_fall_is_its_acceleration():

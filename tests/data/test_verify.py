@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -218,6 +219,19 @@ def test_y_up_and_other_cameras_are_found_out(tmp_path):
     path.write_text(json.dumps(content))
     text = look(relaxed("muco3dhp"), tmp_path, "semantic")[1]
     assert [line.split(":")[0] for line in text] == ["failure reprojection", "failure y_down"]
+
+
+def test_another_lens_is_found_out(tmp_path):
+    """Human3.6M's tangential terms are of a model of its own: twice as large, joints move by tenths of a pixel."""
+    manifest.fixture("h36m", tmp_path)
+    path = tmp_path / "annotation_body3d" / "cameras.pkl"
+    cameras = pickle.loads(path.read_bytes())
+    path.write_bytes(pickle.dumps({key: one | {"p": 2 * one["p"]} for key, one in cameras.items()}))
+    code, found = look(manifest.get("h36m"), tmp_path, "semantic")
+    assert code == 1
+    assert [line.split(":")[0] for line in found] == ["failure lens"]
+    path.unlink()
+    assert "cameras.pkl" in look(manifest.get("h36m"), tmp_path, "semantic")[1][0]
 
 
 def test_the_number_of_key_points_is_counted(tmp_path):

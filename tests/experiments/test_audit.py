@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mp3d.experiments.audit import NAMES, WEIGHTS, averages, cited, counts, findings
+from mp3d.experiments.audit import NAMES, WEIGHTS, averages, cited, counts, findings, notable, remarks, unexplained
 from mp3d.published import load, papers
 
 
@@ -49,3 +49,19 @@ def test_one_method_has_several_numbers():
         "its own paper": 81.8, "PI-Net": 81.2, "SMAP": 81.8, "PandaNet": 81.8, "TDBU": 82.5
     }  # fmt: skip
     assert table.loc["SingleShot", "SMAP"] == 65.0 and np.isnan(table.loc["SingleShot", "its own paper"])
+
+
+def test_remarks_are_audits_without_a_test():
+    table = remarks().set_index("statement")
+    assert set(table["paper"]) <= set(NAMES.values()) and table["remark"].str.len().gt(0).all()
+    assert "[48]" in table.loc["The labels of Table 5 name the methods as the text does.", "remark"]
+    assert not table["source"].str.contains("Figure 3").any()  # a claim that cannot be measured is no remark
+
+
+def test_what_is_unexplained_and_what_is_drawn():
+    means = averages()
+    off = unexplained(means).set_index(["paper", "table", "row"])
+    assert ("orpm_ae", "T1", "MubyNet") in off.index and ("orpm_ae", "T1", "full") not in off.index
+    drawn = notable(means)
+    assert set(drawn["table"]) == {"PI-Net T1 all", "PI-Net T2 mpjpe", "ORPM-AE T1", "PandaNet T5"}
+    assert "MubyNet" not in set(drawn["row"]) and drawn["off_plain"].abs().max() < 4

@@ -51,6 +51,11 @@ def test_tables(found):
     assert rows["similarity Procrustes", "all", "people"] >= rows["rigid Procrustes", "all", "people"] - 1
     pooled = variants["official"].pck(pooled=True)["Total"].iloc[0]
     assert rows["official", "all", "people"] == pytest.approx(pooled)
+    wide = protocols.side_by_side(protocols.pck_table(variants))
+    assert list(wide.index) == list(variants)
+    assert wide.loc["TDBU", "matched"] == rows["TDBU", "matched", "videos"]
+    used = wide["taken from the truth"]  # said of every row, also where two use the same
+    assert used.notna().all() and used["SMAP"] == used["official"] == "bone lengths"
     errors = protocols.error_table(variants["official"].pairs)
     assert (errors.loc["PA-MPJPE, with scale"] < errors.loc["MPJPE"]).all()
     over = errors.loc["MPJPE"]

@@ -10,7 +10,7 @@ from scipy.io import savemat
 from benchmarks.mupots import FRAMES, THREE, made, plain, predicted
 from mp3d.data.mupots import SEQUENCES, Annotations
 from mp3d.errors import BadInput, MissingData
-from mp3d.metrics import JOINT_GROUPS, joint_errors, mupots, pa_mpjpe
+from mp3d.metrics import JOINT_GROUPS, interval, joint_errors, mupots, pa_mpjpe
 from mp3d.skeletons import MPI17
 
 UPPER = [(0, -700, 0), (0, -500, 0), (-200, -500, 0), (-200, -200, 0), (-200, 50, 0)]
@@ -100,7 +100,12 @@ class TestOfficial:
         assert relative.counts().loc["TS2"].tolist() == [2, 1, 1, 1]
         assert relative.pck(pooled=True)["Total"].item() == pytest.approx(97.386760, abs=5e-7)
         assert relative.pck(True, pooled=True)["Total"].item() == pytest.approx(99.821429, abs=5e-7)
-        assert relative.averages()["Total"].tolist() == pytest.approx([97.380952, 97.386760], abs=5e-7)
+        both = relative.averages()
+        assert both["Total"].tolist() == pytest.approx([97.380952, 97.386760], abs=5e-7)
+        assert both.loc["mean of videos", ["low", "high"]].tolist() == list(
+            interval(relative.pck()["Total"].to_numpy(), bounds=(0, 100))[1:]
+        )
+        assert (both["low"] < both["Total"]).all() and (both["high"] <= 100).all()
         expected = np.zeros(17)
         expected[4] = 353.5534
         assert relative.errors[0] == pytest.approx(expected, abs=5e-5)

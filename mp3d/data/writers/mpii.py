@@ -27,7 +27,7 @@ def joints(number: int, seed: int = 0) -> np.ndarray:
 def fixture(folder: Path, seed: int = 0) -> None:
     """Two pictures of 1280 x 720 in each dialect, with two people and with one.
 
-    Both count pixels from 1; 3DMPPE's has v = 1 for labelled joints, hidden or not. The second person's left arm is
+    HRNet's counts pixels from 1; 3DMPPE's has v = 1 for labelled joints, hidden or not. The second person's left arm is
     hidden and the right ankle not labelled; the third has all joints.
     """
     hidden, absent = np.isin(np.arange(16), (14, 15)), np.arange(16) == 0
@@ -48,7 +48,7 @@ def fixture(folder: Path, seed: int = 0) -> None:
                 "category_id": 1,
                 "iscrowd": 0,
                 "num_keypoints": int((v > 0).sum()),
-                "keypoints": np.where(v[:, None] > 0, np.column_stack([uv + 1, v > 0]), 0).ravel().tolist(),
+                "keypoints": np.where(v[:, None] > 0, np.column_stack([uv, v > 0]), 0).ravel().tolist(),
                 "bbox": [*low.tolist(), *(high - low).tolist()],
                 "area": float(np.prod(high - low)),
             }
