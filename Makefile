@@ -2,6 +2,7 @@
 # make test       everything that CI checks
 # make lab        JupyterLab, to read and change the notebooks
 # make notebooks  all notebooks, PROFILE=smoke, cpu, gpu or paper
+# make fuzz       10,000 damaged and hostile files for every reader; some 20 minutes
 # make lock       new exact versions in requirements.lock
 #
 # Needs git, make and Python 3.11 or newer; all else goes into .venv, once, and again when the lock changes.
@@ -14,7 +15,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 READY = .venv/.ready
 BOOKS = $(wildcard notebooks/*.ipynb)
 
-.PHONY: demo test lab notebooks lock
+.PHONY: demo test lab notebooks fuzz lock
 
 demo: $(READY)
 	.venv/bin/mp3d run pinet --profile $(PROFILE)
@@ -32,6 +33,9 @@ lab: $(READY)
 notebooks: $(READY)
 	set -e; for book in $(notdir $(basename $(BOOKS))); do \
 		.venv/bin/mp3d run $$book --profile $(PROFILE); done
+
+fuzz: $(READY)
+	OMP_NUM_THREADS=1 .venv/bin/python -m tests.fuzz
 
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer (with venv) found: install one, or" \

@@ -461,11 +461,16 @@ def markdown_table(frame: pd.DataFrame) -> str:
     return "\n".join(f"| {line} |" for line in lines)
 
 
+def _asked(paper: str) -> bool:
+    """Whether a study is asked anything about the paper, so that it has been rebuilt here."""
+    return any(claim.test and not isinstance(claim.test, AUDITS) for claim in load_claims(paper))
+
+
 def readme_block(figures_dir: Path) -> str:
     """The README's generated tables: each paper's claims, our controls, and the audits that are contradicted."""
     frame = accepted(figures_dir)
     blocks = []
-    for paper in papers():
+    for paper in sorted(papers(), key=lambda paper: not _asked(paper)):  # first what was run
         of_paper = frame[frame.index.str.startswith(f"{paper}.")]
         counts = of_paper["verdict"].value_counts()
         shown = [f"{counts.get(v, 0)} {v}" for v in ("holds", "contradicted", "open", "not run")]

@@ -104,7 +104,15 @@ def edges(category: dict[str, Any], where: object = "categories[0]") -> list[tup
 def images(
     path: Path | str, wanted: Callable[[dict[str, Any]], bool] | None = None, names: Sequence[str] | None = None
 ) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """Each record of `images` with its records of `annotations`, in the file's order.
+    """`joined` without the rows: each record of `images` with its records of `annotations`."""
+    for _, image, found in joined(path, wanted, names):
+        yield image, [annotation for _, annotation in found]
+
+
+def joined(
+    path: Path | str, wanted: Callable[[dict[str, Any]], bool] | None = None, names: Sequence[str] | None = None
+) -> Iterator[tuple[int, dict[str, Any], list[tuple[int, dict[str, Any]]]]]:
+    """Each record of `images` with its records of `annotations`, and their rows in these arrays; in the file's order.
 
     In memory are two numbers a record, and the records of one picture.
 
@@ -114,19 +122,19 @@ def images(
     names : what `categories` must name as its key points, where it names any
     """
     path = Path(path)
-    ids, chosen, starts, of, at = (array("q") for _ in range(5))
+    ids, rows, starts, of, at = (array("q") for _ in range(5))
     lists = set()
     for key, offset, record in safe.records(path):
         if key in ("images", "annotations") and offset < 0:
             raise BadInput(path, key, type(record).__name__, "an array")
         lists.add(key)
         if key == "images":
-            ids.append(_number(record, "id", path, key))
+            ids.append(_number(record, "id", path, f"images[{len(ids)}]"))
             if wanted is None or wanted(record):
-                chosen.append(ids[-1])
+                rows.append(len(ids) - 1)
                 starts.append(offset)
         elif key == "annotations":
-            of.append(_number(record, "image_id", path, key))
+            of.append(_number(record, "image_id", path, f"annotations[{len(of)}]"))
             at.append(offset)
         elif key == "categories" and names is not None and isinstance(record, dict):
             named = record.get("keypoints", list(names))
@@ -135,26 +143,26 @@ def images(
     for key in ("images", "annotations"):
         if key not in lists:
             raise BadInput(path, key, "nothing", "an array with records")
-    known = np.unique(np.frombuffer(ids, np.int64))
-    if len(known) != len(ids):
-        raise BadInput(path, "images[].id", f"{len(ids) - len(known)} of them twice", "ids of their own")
-    owner, place = np.frombuffer(of, np.int64), np.frombuffer(at, np.int64)
-    if not np.isin(owner, known).all():
-        raise BadInput(path, "annotations[].image_id", int(owner[~np.isin(owner, known)][0]), "an id in images")
+    known, counts = np.unique(np.frombuffer(ids, np.int64), return_counts=True)
+    if (counts > 1).any():
+        raise BadInput(path, "images", f"id {known[counts > 1][0]} {counts.max()} times", "every id once")
+    owner = np.frombuffer(of, np.int64)
+    if len(lost := np.flatnonzero(~np.isin(owner, known))):
+        raise BadInput(path, f"annotations[{lost[0]}].image_id", int(owner[lost[0]]), "an id in images")
     order = np.argsort(owner, kind="stable")
-    owner, place = owner[order], place[order]
+    owner = owner[order]
     with path.open("rb") as file:
-        for number, start in zip(chosen, starts, strict=True):
-            first, last = np.searchsorted(owner, number, "left"), np.searchsorted(owner, number, "right")
-            found = [safe.record_at(file, int(offset), path) for offset in place[first:last]]
-            yield safe.record_at(file, start, path), found
+        for row, start in zip(rows, starts, strict=True):
+            first, last = (np.searchsorted(owner, ids[row], side) for side in ("left", "right"))
+            found = [(int(k), safe.record_at(file, at[k], path)) for k in order[first:last]]
+            yield row, safe.record_at(file, start, path), found
 
 
 def _number(record: Any, key: str, path: Path, field: str) -> int:
     """An id: a whole number that fits 63 bits."""
-    value = safe.get(record, key, int, path, f"{field}[]")
+    value = safe.get(record, key, int, path, field)
     if not 0 <= value < 2**62:
-        raise BadInput(path, f"{field}[].{key}", f"{value}"[:40], "a whole number from 0, of at most 62 bits")
+        raise BadInput(path, f"{field}.{key}", f"{value}"[:40], "a whole number from 0, of at most 62 bits")
     return value
 
 
@@ -170,9 +178,9 @@ def picture(image: dict[str, Any], path: Path) -> tuple[str, int, int]:
 def person(annotation: dict[str, Any], skeleton: Skeleton, path: Path) -> Person | None:
     """A record of `annotations` as a person in 2D; None for a crowd, and for someone without a key point."""
     where = f"annotations[] of id {annotation.get('id')}"[:60]
-    identity = _number(annotation, "id", path, "annotations")
+    identity = _number(annotation, "id", path, "annotations[]")
     if annotation.get("iscrowd", 0) not in (0, 1):
-        raise BadInput(path, f"{where}.iscrowd", annotation["iscrowd"], "0 or 1")
+        raise BadInput(path, f"{where}.iscrowd", f"{annotation['iscrowd']!r:.40}", "0 or 1")
     if annotation.get("iscrowd", 0):
         return None
     flat = safe.get(annotation, "keypoints", list, path, where)

@@ -299,7 +299,11 @@ def _load(path: Path) -> Manifest:
         return Manifest.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        raise BadInput(path.name, _field(first["loc"], content), f"{first['input']!r:.60}", first["msg"]) from None
+        try:
+            field, found = _field(first["loc"], content), f"{first['input']!r:.60}"
+        except ValueError:  # YAML's 1:59:59... can make an integer of more digits than Python prints
+            field, found = "contents", "a number too long to print"
+        raise BadInput(path.name, field[:200], found, first["msg"][:200]) from None
 
 
 def _field(place: tuple[str | int, ...], content: Any) -> str:

@@ -101,7 +101,11 @@ def _person(record: dict, identity: int, path: Path) -> tuple[Person | None, np.
 def _size(root: Path, name: str, reach: np.ndarray) -> tuple[int, int]:
     """Width and height, px: the picture's, where `root` has it; else the smallest that holds its people's joints."""
     picture = root / "images" / Path(name).name
-    if not picture.is_file():
+    try:
+        there = picture.is_file()
+    except OSError as error:  # a name that no file can have
+        raise BadInput(root, "[].image", f"{name!r:.60}", f"a file name ({error.strerror})") from None
+    if not there:
         return int(reach[0]), int(reach[1])
     from PIL import Image
 

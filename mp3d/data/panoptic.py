@@ -338,5 +338,6 @@ def _views(root: Path, sequence: str, names: Sequence[str] | None) -> dict[str, 
     if names is None:
         names = [name for name in TEST_CAMERAS if name in found] or TEST_CAMERAS
     if missing := [name for name in names if name not in found]:
-        raise MissingData(f"{path}: no HD camera {', '.join(missing)}; it has {', '.join(found) or 'none'}")
+        there = ", ".join(found) or "none"
+        raise MissingData(f"{path}: no HD camera {', '.join(missing):.80}; it has {there:.400}")
     return {name: found[name] for name in names}

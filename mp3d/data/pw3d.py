@@ -77,6 +77,8 @@ def _sequence(path: Path) -> Iterator[Scene]:
 
     def tracks(key: str, *shape: int) -> list[np.ndarray]:
         arrays = safe.get(data, key, (list, np.ndarray), path)
+        if isinstance(arrays, np.ndarray) and arrays.ndim == 0:
+            raise BadInput(path, key, "a single value", "an array for each person")
         return [safe.array(a, path, f"{key}[{p}]", (frames, *shape), finite=False) for p, a in enumerate(arrays)]
 
     joints, found, valid = tracks("jointPositions", 72), tracks("poses2d", 3, 18), tracks("campose_valid")

@@ -19,7 +19,6 @@ for where in the file an image's people begin, once to yield them; of the poses,
 """
 
 import re
-from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from mp3d.camera import Camera
-from mp3d.data import mupots, safe
+from mp3d.data import coco, mupots, safe
 from mp3d.errors import BadInput
 from mp3d.scene import HIDDEN, VISIBLE, Person, Scene
 from mp3d.skeletons import MPI17, MUCO21, NATIVE, Skeleton, convert
@@ -231,35 +230,12 @@ class _Image:
 
 
 def _images(path: Path, valid_only: bool) -> Iterator[_Image]:
-    """Every image with its annotations; in memory are three whole numbers an image or annotation."""
-    ids, places, owners, starts = (array("q") for _ in range(4))
-    for key, offset, record in safe.records(path):
-        if key == "images" and offset >= 0:
-            ids.append(_whole(record, "id", path, f"images[{len(ids)}]"))
-            places.append(offset)
-        elif key == "annotations" and offset >= 0:
-            owners.append(_whole(record, "image_id", path, f"annotations[{len(owners)}]"))
-            starts.append(offset)
-    if not ids:
-        raise BadInput(path, "images", "nothing", "an array of images, and one of annotations")
-    images, owner = (np.frombuffer(a, np.int64) if a else np.zeros(0, np.int64) for a in (ids, owners))
-    names, counts = np.unique(images, return_counts=True)
-    if (counts > 1).any():
-        raise BadInput(path, "images", f"id {names[counts > 1][0]} {counts.max()} times", "every id once")
-    lost = np.flatnonzero(~np.isin(owner, names))
-    if len(lost):
-        raise BadInput(path, f"annotations[{lost[0]}].image_id", owner[lost[0]], "the id of an image")
-    order = owner.argsort(kind="stable")
-    first, last = (np.searchsorted(owner[order], images, side) for side in ("left", "right"))
-    with path.open("rb") as file:
-        for i, place in enumerate(places):
-            image = safe.record_at(file, place, path)
-            people = []
-            for k, row in enumerate(order[first[i] : last[i]].tolist()):
-                record, where = safe.record_at(file, starts[row], path), f"annotations[{row}]"
-                if "intrinsic" not in image or _valid(record, path, where) or not valid_only:
-                    people.append((k, record, where))
-            yield _Image(image, people, path, f"images[{i}]")
+    """Every image with its annotations, those of people who are not valid left out if so wished."""
+    for i, image, found in coco.joined(path):
+        people = [(place, record, f"annotations[{row}]") for place, (row, record) in enumerate(found)]
+        if "intrinsic" in image:  # MuPoTS; MuCo knows no such thing
+            people = [one for one in people if _valid(one[1], path, one[2]) or not valid_only]
+        yield _Image(image, people, path, f"images[{i}]")
 
 
 def _valid(record: dict, path: Path, where: str) -> bool:

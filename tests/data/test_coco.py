@@ -223,7 +223,7 @@ DAMAGE = {
     "id negative": (lambda c: c["annotations"][0].update(id=-1), "id"),
     "width": (lambda c: c["images"][0].update(width="640"), "width"),
     "height": (lambda c: c["images"][0].update(height=10**9), "height"),
-    "twice": (lambda c: c["images"].append(c["images"][0]), "twice"),
+    "twice": (lambda c: c["images"].append(c["images"][0]), "images: found id 1000 2 times"),
     "image a list": (lambda c: c["images"].append([]), "images"),
     "no images": (lambda c: c.update(images=[]), "images"),
     "annotations an object": (lambda c: c.update(annotations={"1": 2}), "annotations"),

@@ -138,6 +138,8 @@ def test_ids_are_unique(tmp_path, entry):
         "schema: mp3d.data_manifest/1\ndatasets: [3]\n",
         "schema: mp3d.data_manifest/1\ndatasets: {a: 1}\n",
         "schema: mp3d.data_manifest/1\ndatasets: !!set {duet, jta}\n",
+        "schema: 1" + ":59" * 3000,
+        "schema: mp3d.data_manifest/1\ndatasets: [{id: 1" + ":59" * 3000 + "}]",
         "[1, 2]\n",
         "? {a: 1}\n: 2\n",
         "[" * 2000,
@@ -148,6 +150,13 @@ def test_ids_are_unique(tmp_path, entry):
 def test_yaml_that_is_refused(tmp_path, text):
     with pytest.raises(BadInput, match=r"m\.yaml"):
         load(tmp_path, text=text)
+
+
+def test_a_message_stays_short(tmp_path, entry):
+    next(iter(entry["protocols"].values()))["split"] = "A" * 5000
+    with pytest.raises(BadInput, match="AAAA") as error:
+        load(tmp_path, entry)
+    assert len(str(error.value)) < 1000
 
 
 def test_outside_a_clone_it_is_missing(tmp_path):

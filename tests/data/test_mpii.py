@@ -172,3 +172,9 @@ def test_fuzz_only_our_errors(good, name, place, patch, cut):
             assert scene.people
     except Mp3dError as error:
         assert ".json" in str(error)
+
+
+def test_a_picture_whose_name_no_file_can_have(folder):
+    change(folder, VALID, lambda content: content[0].update(image="A" * 5000))
+    with pytest.raises(BadInput, match=r"\[\]\.image: found 'AAA"):
+        list(mpii.scenes(folder, "valid"))

@@ -397,3 +397,10 @@ def test_a_damaged_frame_is_an_error_or_left_out(root):
     with pytest.warns(UserWarning, match=damaged.name):
         left = [scene.frame for scene in panoptic.scenes(root, [ULTIMATUM], skip_damaged=True)]
     assert left == [frame for frame in whole if frame != whole[0]]
+
+
+def test_names_of_cameras_as_long_as_a_page(root):
+    change(calibration(root), lambda document: [c.update(name=5000 * c["name"]) for c in document["cameras"]])
+    with pytest.raises(MissingData, match="no HD camera 00_16, 00_30; it has 00_") as error:
+        list(panoptic.scenes(root, [ULTIMATUM], ("00_16", "00_30")))
+    assert len(str(error.value)) < 1000

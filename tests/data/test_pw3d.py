@@ -205,6 +205,7 @@ def test_trap_29_a_git_lfs_pointer_is_told(folder, name):
 
 
 DAMAGE = {
+    "no people": (lambda d: d.update(jointPositions=np.array(0.0)), "jointPositions: found a single value"),
     "no jointPositions": (lambda d: d.pop("jointPositions"), "jointPositions"),
     "mm, not m": (lambda d: d["jointPositions"].__setitem__(0, 1000 * d["jointPositions"][0]), "metres"),
     "23 joints": (lambda d: d["jointPositions"].__setitem__(0, np.zeros((4, 69))), r"jointPositions\[0\]"),
