@@ -164,10 +164,13 @@ def campaign(name: str, fmt: Format, cases: int, seed: int, replay: int | None, 
         seen.add(digest)
         if replay not in (None, number.value):
             return
-        (folder / n).unlink() if data is None else (folder / n).write_bytes(data)
-        fmt.before(folder)
         start = time.perf_counter()
-        outcome = attempt(fmt, folder, guard, quiet)
+        try:
+            (folder / n).unlink() if data is None else (folder / n).write_bytes(data)
+            fmt.before(folder)
+            outcome = attempt(fmt, folder, guard, quiet)
+        except BaseException:  # of the harness: hypothesis would try again and wonder at the same bytes
+            outcome = traceback.format_exc(limit=-4)
         slowest = max(slowest, (time.perf_counter() - start, number.value))
         if outcome == "read" and label and not label.endswith("?"):
             outcome = f"read a hostile file: {label}"

@@ -228,6 +228,7 @@ rows = test.fit(net, noted, test.squares, test.SHORT, out / "run", device="cpu")
 weights = [w.tolist() for w in net.parameters()]
 facts = {"steps": steps, "weights": weights, "rows": rows.to_dict("list")}
 (out / f"rank{os.environ['RANK']}.json").write_text(json.dumps(facts))
+test.torch.distributed.destroy_process_group()  # else its threads may outlive the interpreter, and abort it
 """
 SHORT = FitConfig(6, lr=0.05, clip=1.0, every=3)
 
