@@ -18,7 +18,7 @@ import scipy.io
 import yaml
 from hypothesis import strategies as st
 
-from mp3d.data import safe
+from mp3d.data import matlab
 
 # -- What is drawn ------------------------------------------------------------------------------------------
 
@@ -131,7 +131,7 @@ PLAIN = {"mode": 0o100644, "how": 8, "type": b"0", "linkname": ""}
 
 def kind(name: str, data: bytes = b"") -> str:
     """What is in a file of this name."""
-    kinds = {"pkl": "pickle", "gz": "tar", "tar": "tar", "xz": "tar", "mat": "hdf5" if safe.is_hdf5(data) else "mat"}
+    kinds = {"pkl": "pickle", "gz": "tar", "tar": "tar", "xz": "tar", "mat": "hdf5" if matlab.is_hdf5(data) else "mat"}
     suffix = name.rpartition(".")[2]
     return kinds.get(suffix, suffix)
 

@@ -32,7 +32,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mp3d.camera import Camera, Lens, project
-from mp3d.data import coco, safe
+from mp3d.data import coco, pickles, safe
 from mp3d.errors import BadInput, MissingData
 from mp3d.scene import HIDDEN, VISIBLE, Person, Scene
 from mp3d.skeletons import H36M17
@@ -281,7 +281,7 @@ def mmpose_cameras(path: Path | str) -> dict[tuple[int, str], Camera]:
     in mmpose's files for MPI-INF-3DHP (204.0), is mended; any other that differs is refused.
     """
     path = Path(path)
-    stored = safe.load_pickle(safe.read_bytes(path), path)
+    stored = pickles.load_pickle(safe.read_bytes(path), path)
     if not isinstance(stored, dict) or not stored:
         raise BadInput(path, "pickle", type(stored).__name__, "a dict of cameras")
     cameras = {}

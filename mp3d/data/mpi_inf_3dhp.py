@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mp3d.camera import Camera
-from mp3d.data import mupots, safe
+from mp3d.data import matlab, mupots, safe
 from mp3d.errors import BadInput, MissingData
 from mp3d.scene import VISIBLE, Person, Scene
 from mp3d.skeletons import MPI17, MPI28, NATIVE, Skeleton
@@ -70,7 +70,7 @@ def scenes(
                 if c not in calibrated:
                     raise BadInput(folder / "camera.calibration", "name", f"no camera {c}", "every camera asked for")
             path = folder / "annot.mat"
-            variables = safe.load_mat(path)
+            variables = matlab.load_mat(path)
             for c in cameras:
                 uv = _camera_rows(variables, "annot2", c, 2, path)
                 xyz = _camera_rows(variables, truth, c, 3, path)
@@ -224,10 +224,10 @@ _TEST_VARIABLES = ("annot2", "annot3", "univ_annot3", "valid_frame", "activity_a
 def _test_variables(path: Path) -> dict[str, np.ndarray]:
     """The variables of `annot_data.mat`, axes as HDF5 has them: MATLAB's in reverse."""
     with safe.check(path).open("rb") as file:
-        hdf5 = safe.is_hdf5(file.read(1024))
+        hdf5 = matlab.is_hdf5(file.read(1024))
     if hdf5:
         return _hdf5(path)
-    variables = safe.load_mat(path)
+    variables = matlab.load_mat(path)
     for name in _TEST_VARIABLES:
         if not isinstance(variables.get(name), np.ndarray):
             raise BadInput(path, name, type(variables.get(name)).__name__, "a variable, an array")

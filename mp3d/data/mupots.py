@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from mp3d.camera import Camera
-from mp3d.data import safe
+from mp3d.data import matlab, safe
 from mp3d.errors import BadInput, MissingData
 from mp3d.scene import HIDDEN, VISIBLE, Person, Scene
 from mp3d.skeletons import MPI17, NATIVE
@@ -125,7 +125,7 @@ def annotations(root: str | Path, sequence: str) -> Annotations:
 
 def _cells(path: Path, name: str) -> np.ndarray:
     """A cell matrix (frames, people) of a MATLAB file."""
-    variables = safe.load_mat(path)
+    variables = matlab.load_mat(path)
     if name not in variables:
         raise BadInput(path, name, "nothing", "this variable")
     cells = variables[name]

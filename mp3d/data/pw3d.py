@@ -1,6 +1,6 @@
 """3DPW: one or two people outdoors, from a phone in somebody's hand and sensors on the body.
 
-`sequenceFiles/{train,validation,test}/{sequence}.pkl`, pickles of Python 2 (`safe.load_pickle` reads them and runs
+`sequenceFiles/{train,validation,test}/{sequence}.pkl`, pickles of Python 2 (`pickles.load_pickle` reads them and runs
 nothing). `jointPositions`: SMPL's 24 joints, left before right, metres, in the world; `cam_poses` N x 4 x 4 take them
 to the camera, x = R X + t, t in metres; no distortion. N is the number of pictures; the picture of frame i is
 `imageFiles/{sequence}/image_%05d.jpg`, i from 0 (`img_frame_ids` are places in the 60 Hz poses, not pictures).
@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from mp3d.camera import Camera
-from mp3d.data import coco, safe
+from mp3d.data import coco, pickles, safe
 from mp3d.errors import BadInput, MissingData
 from mp3d.scene import HIDDEN, VISIBLE, Person, Scene
 from mp3d.skeletons import SMPL24
@@ -70,7 +70,7 @@ def image_path(root: Path | str, scene: Scene) -> Path:
 
 
 def _sequence(path: Path) -> Iterator[Scene]:
-    data = safe.load_pickle(safe.read_bytes(path), path, "latin1")
+    data = pickles.load_pickle(safe.read_bytes(path), path, "latin1")
     poses = safe.array(safe.get(data, "cam_poses", np.ndarray, path), path, "cam_poses", (None, 4, 4), finite=False)
     k = safe.bounded(safe.get(data, "cam_intrinsics", np.ndarray, path), path, "cam_intrinsics", (3, 3))
     frames = len(poses)

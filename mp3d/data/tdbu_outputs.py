@@ -37,7 +37,7 @@ from jaxtyping import Bool, Float
 
 from mp3d.camera import Camera
 from mp3d.data.archives import Header
-from mp3d.data.safe import load_pickle
+from mp3d.data.pickles import load_pickle
 from mp3d.errors import BadInput, MissingData
 from mp3d.scene import HIDDEN, VISIBLE, Person, Scene
 from mp3d.skeletons import H36M17, MPI17, convert

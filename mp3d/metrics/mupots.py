@@ -33,7 +33,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from mp3d.data import safe
+from mp3d.data import matlab, safe
 from mp3d.data.mupots import SEQUENCES, Annotations, annotations
 from mp3d.errors import BadInput
 from mp3d.metrics.errors import align, joint_errors
@@ -511,7 +511,7 @@ def _read(
 ) -> tuple[Int[np.ndarray, "F"], Float[np.ndarray, "Q {joints} {axes}"]]:
     """How many predictions each image has, and all of them one after another."""
     where = _where(preds, name)
-    variables = preds if isinstance(preds, Mapping) else safe.load_mat(Path(preds))
+    variables = preds if isinstance(preds, Mapping) else matlab.load_mat(Path(preds))
     shapes = {(count, axes) for count in (joints, len(MPI17))}
     arrays = []
     for image in images:

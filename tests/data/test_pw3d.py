@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mp3d.data import pw3d, safe
+from mp3d.data import pickles, pw3d
 from mp3d.data.writers import pw3d as writer
 from mp3d.errors import BadInput, MissingData, Mp3dError
 from mp3d.scene import HIDDEN, VISIBLE
@@ -265,8 +265,10 @@ def test_malformed_json_names_the_field(folder, name):
 
 def test_one_sequence_at_a_time(folder, monkeypatch):
     read = []
-    plain = safe.load_pickle
-    monkeypatch.setattr(safe, "load_pickle", lambda data, where, *more: read.append(where) or plain(data, where, *more))
+    plain = pickles.load_pickle
+    monkeypatch.setattr(
+        pickles, "load_pickle", lambda data, where, *more: read.append(where) or plain(data, where, *more)
+    )
     stream = pw3d.scenes(folder)
     next(stream)
     assert [path.stem for path in read] == ["alone_00"]

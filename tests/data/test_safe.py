@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import loadmat, savemat
 
-from mp3d.data import safe
+from mp3d.data import matlab, pickles, safe
 from mp3d.errors import BadInput, MissingData
 
 json_values = st.recursive(
@@ -111,13 +111,13 @@ def test_pointers_empty_and_missing_files_are_named(tmp_path):
     pointer = tmp_path / "annot.mat"
     pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     with pytest.raises(BadInput, match="Git LFS pointer"):
-        safe.load_mat(pointer)
+        matlab.load_mat(pointer)
     pointer.write_text("/annex/objects/SHA256E-s1--0.mat\n")
     with pytest.raises(BadInput, match="git-annex"):
-        safe.load_mat(pointer)
+        matlab.load_mat(pointer)
     pointer.write_text("")
     with pytest.raises(BadInput, match="0 bytes"):
-        safe.load_mat(pointer)
+        matlab.load_mat(pointer)
     with pytest.raises(MissingData, match="nowhere"):
         safe.load_json(tmp_path / "nowhere")
 
@@ -220,7 +220,7 @@ def same(a, b):
 @pytest.mark.parametrize("compress", [False, True])
 def test_mat_is_what_scipy_reads(tmp_path, compress):
     path = mat(tmp_path, compress=compress)
-    found, expected = safe.load_mat(path), loadmat(path)
+    found, expected = matlab.load_mat(path), loadmat(path)
     assert set(found) == set(VARIABLES)
     for name, value in found.items():
         same(value, expected[name])
@@ -234,7 +234,7 @@ def test_mat_keeps_the_class_of_numbers_that_are_stored_small(tmp_path):
     element += struct.pack("<HHBBH", 2, 2, 200, 100, 0)
     data = b" " * 124 + struct.pack("<H", 0x0100) + b"IM" + struct.pack("<II", 14, len(element)) + element
     (tmp_path / "a.mat").write_bytes(data)
-    value = safe.load_mat(tmp_path / "a.mat")["x"]
+    value = matlab.load_mat(tmp_path / "a.mat")["x"]
     assert (value.dtype, value.tolist()) == (float, [[200, 100]])
     assert (value.sum()) == 300  # which two bytes would not hold
 
@@ -293,7 +293,7 @@ def test_hostile_mat_files(tmp_path, what, monkeypatch):
     tracemalloc.start()
     start = time.perf_counter()
     with pytest.raises(BadInput, match=r"a\.mat: format"):
-        safe.load_mat(path)
+        matlab.load_mat(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert time.perf_counter() - start < 5
@@ -304,10 +304,10 @@ def test_mat_of_another_version(tmp_path):
     path = tmp_path / "a.mat"
     savemat(path, {"x": np.ones(3)}, format="4")
     with pytest.raises(BadInput, match="v5"):
-        safe.load_mat(path)
+        matlab.load_mat(path)
     path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(512) + b"\x89HDF\r\n\x1a\n" + bytes(600))
     with pytest.raises(BadInput, match=r"v7\.3"):
-        safe.load_mat(path)
+        matlab.load_mat(path)
 
 
 # -- numpy --------------------------------------------------------------------------------------------------
@@ -317,7 +317,7 @@ def test_npz_is_read_whole(tmp_path):
     arrays = {"a": np.arange(6.0).reshape(2, 3), "f": np.asfortranarray(np.eye(3, 2)), "u": np.array(["ab", "c"])}
     for save in (np.savez, np.savez_compressed):
         save(tmp_path / "a.npz", **arrays)
-        found = safe.load_npz(tmp_path / "a.npz")
+        found = pickles.load_npz(tmp_path / "a.npz")
         assert set(found) == set(arrays)
         for name, value in arrays.items():
             assert np.array_equal(found[name], value)
@@ -347,7 +347,7 @@ def test_hostile_npz(tmp_path, content):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as file:
         file.writestr("a.npy", content)
     with pytest.raises(BadInput, match=r"a\.npz"):
-        safe.load_npz(tmp_path / "a.npz")
+        pickles.load_npz(tmp_path / "a.npz")
 
 
 def test_an_npz_bomb(tmp_path):
@@ -355,7 +355,7 @@ def test_an_npz_bomb(tmp_path):
         for i in range(4):
             file.writestr(f"{i}.npy", bytes(50 << 20))
     with pytest.raises(BadInput, match="unpacked"):
-        safe.load_npz(tmp_path / "a.npz")
+        pickles.load_npz(tmp_path / "a.npz")
 
 
 # -- pickles ------------------------------------------------------------------------------------------------
@@ -373,16 +373,16 @@ OBJECTS[:] = [np.ones(2), {"a": 1}]
 
 @pytest.mark.parametrize("protocol", range(5))
 def test_pickles_are_what_pickle_says(protocol):
-    found = safe.load_pickle(pickle.dumps(THINGS, protocol), "f", "latin1")
+    found = pickles.load_pickle(pickle.dumps(THINGS, protocol), "f", "latin1")
     assert found["list"] == THINGS["list"]
     assert found["tuples"] == THINGS["tuples"]
     for name in ("array", "columns", "texts"):
         assert np.array_equal(found[name], THINGS[name])
         assert found[name].dtype == THINGS[name].dtype
     assert found["columns"].flags.f_contiguous
-    objects = safe.load_pickle(pickle.dumps(OBJECTS, protocol), "f", "latin1")
+    objects = pickles.load_pickle(pickle.dumps(OBJECTS, protocol), "f", "latin1")
     assert objects[1] == {"a": 1}
-    shared = safe.load_pickle(pickle.dumps([THINGS["array"]] * 2, protocol), "f", "latin1")
+    shared = pickles.load_pickle(pickle.dumps([THINGS["array"]] * 2, protocol), "f", "latin1")
     assert shared[0] is shared[1]
 
 
@@ -393,9 +393,9 @@ def test_python_2s_strings_hold_bytes():
     begin = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR(I1\n(I2\nt"
     begin += b"cnumpy\ndtype\n(S'f8'\nI0\nI1\ntR(I3\nS'<'\nNNNI-1\nI-1\nI0\ntbI00\n"
     for value in (text, b"U" + bytes([len(raw)]) + raw, b"T" + struct.pack("<i", len(raw)) + raw):
-        assert safe.load_pickle(begin + value + b"tb.", "f", "latin1").tolist() == [1.5, -2.0]
+        assert pickles.load_pickle(begin + value + b"tb.", "f", "latin1").tolist() == [1.5, -2.0]
         with pytest.raises(BadInput):
-            safe.load_pickle(begin + value + b"tb.", "f")  # ASCII, which bytes of floats are not
+            pickles.load_pickle(begin + value + b"tb.", "f")  # ASCII, which bytes of floats are not
 
 
 def array_state(shape=b"K\x01\x85", dtype=b"f8", order=b"<", parts=b"NNN", raw=b"C\x08" + bytes(8)):
@@ -424,7 +424,7 @@ def keys(depth):
 
 
 def test_the_plain_array_is_read():
-    assert safe.load_pickle(array_state(), "f").tolist() == [0.0]
+    assert pickles.load_pickle(array_state(), "f").tolist() == [0.0]
 
 
 @pytest.mark.parametrize(
@@ -476,7 +476,7 @@ def test_hostile_pickles(data):
     tracemalloc.start()
     start = time.perf_counter()
     with pytest.raises(BadInput, match="f: pickle"):
-        safe.load_pickle(data[1], "f")
+        pickles.load_pickle(data[1], "f")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert time.perf_counter() - start < 5
@@ -484,9 +484,9 @@ def test_hostile_pickles(data):
 
 
 def test_a_pickle_of_too_many_instructions(monkeypatch):
-    monkeypatch.setattr(safe, "MAX_OPCODES", 100)
+    monkeypatch.setattr(pickles, "MAX_OPCODES", 100)
     with pytest.raises(BadInput, match="100 instructions"):
-        safe.load_pickle(pickle.dumps(list(range(200)), 2), "f")
+        pickles.load_pickle(pickle.dumps(list(range(200)), 2), "f")
 
 
 # -- damaged ------------------------------------------------------------------------------------------------
@@ -498,11 +498,11 @@ def whole(folder):
     buffer = io.BytesIO()
     np.savez_compressed(buffer, a=THINGS["array"], u=THINGS["texts"])
     return {
-        "mat": (mat(folder, small).read_bytes(), safe.load_mat),
-        "matz": (mat(folder, small, True).read_bytes(), safe.load_mat),
-        "npz": (buffer.getvalue(), safe.load_npz),
-        "pkl0": (pickle.dumps(THINGS, 0), lambda p: safe.load_pickle(safe.read_bytes(p), p, "latin1")),
-        "pkl4": (pickle.dumps(THINGS, 4), lambda p: safe.load_pickle(safe.read_bytes(p), p)),
+        "mat": (mat(folder, small).read_bytes(), matlab.load_mat),
+        "matz": (mat(folder, small, True).read_bytes(), matlab.load_mat),
+        "npz": (buffer.getvalue(), pickles.load_npz),
+        "pkl0": (pickle.dumps(THINGS, 0), lambda p: pickles.load_pickle(safe.read_bytes(p), p, "latin1")),
+        "pkl4": (pickle.dumps(THINGS, 4), lambda p: pickles.load_pickle(safe.read_bytes(p), p)),
         "json": (json.dumps({"a": [[1.5, 2], {"b": "é"}], "c": 3}).encode(), safe.load_json),
         "records": (json.dumps({"a": [[1.5, 2], {"b": "é"}], "c": 3}).encode(), lambda p: list(safe.records(p))),
     }

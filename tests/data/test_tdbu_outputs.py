@@ -13,7 +13,7 @@ import pytest
 
 from mp3d.camera import project
 from mp3d.data import tdbu_outputs
-from mp3d.data.safe import load_pickle
+from mp3d.data.pickles import load_pickle
 from mp3d.data.tdbu_outputs import read
 from mp3d.errors import BadInput, MissingData, Mp3dError
 from mp3d.scene import HIDDEN, VISIBLE
