@@ -29,11 +29,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from scipy.stats import bootstrap, norm, t
+from scipy.stats import bootstrap
 from tqdm import tqdm
 
 from mp3d.errors import BadInput, Mp3dError
 from mp3d.files import write
+from mp3d.metrics.intervals import CONFIDENCE, widening
 
 KEYS = ["variant", "seed", "scene", "n"]
 """Columns before the metrics; `n` is the number of instances, one person in one image, behind a row."""
@@ -169,7 +170,6 @@ def _meaning(source: str) -> str:
 def interval(
     values: Float[np.ndarray, "seeds scenes"],
     weights: Float[np.ndarray, "scenes"] | None = None,
-    confidence: float = 0.95,
 ) -> tuple[float, float, float]:
     """Weighted mean of a seeds x scenes matrix with its bootstrap interval.
 
@@ -206,9 +206,7 @@ def interval(
     rows = np.average(values, axis=1, weights=weights, keepdims=True)
     columns = values.mean(0, keepdims=True)
     values = (  # what `mean` resamples from here on
-        values
-        + (_widening(seeds, confidence) - 1) * (rows - centre)
-        + (_widening(scenes, confidence) - 1) * (columns - centre)
+        values + (widening(seeds) - 1) * (rows - centre) + (widening(scenes) - 1) * (columns - centre)
     )
 
     def statistic(*samples, axis=-1):
@@ -220,19 +218,11 @@ def interval(
         statistic,
         n_resamples=4999,
         batch=500,
-        confidence_level=confidence,
+        confidence_level=CONFIDENCE,
         method="percentile",
         rng=0,
     )
     return centre, *map(float, result.confidence_interval)
-
-
-def _widening(count: int, confidence: float) -> float:
-    """By how much a percentile interval over so few values is too short."""
-    if count == 1:
-        return 1.0
-    tail = (1 + confidence) / 2
-    return float(np.sqrt(count / (count - 1)) * t.ppf(tail, count - 1) / norm.ppf(tail))
 
 
 def matrix(table: pd.DataFrame, variant: str, metric: str) -> pd.DataFrame:

@@ -11,7 +11,6 @@ import pandas as pd
 
 from mp3d.data.mupots import Annotations
 from mp3d.metrics import mupots
-from mp3d.metrics.intervals import interval
 from mp3d.metrics.mupots import Errors, Pairs
 from mp3d.published import load
 from mp3d.scene import HIDDEN, Scene
@@ -20,7 +19,7 @@ from mp3d.synthetic import worlds
 from mp3d.synthetic.estimator import estimate
 
 ADULT = 4350.0
-"""mm: the sum of the 16 bones that `univ_annot3` gives everybody, the mean of `duet`'s people."""
+"""mm: the sum of the 16 bones that `univ_annot3` gives everybody, about the mean of `duet`'s people."""
 
 
 def test_videos(longest: int) -> list[list[Scene]]:
@@ -92,12 +91,10 @@ def pck_table(found: Mapping[str, Errors]) -> pd.DataFrame:
     rows = []
     for name, errors in found.items():
         for matched in (False, True):
-            by_video = errors.pck(matched)["Total"].to_numpy()
-            counted = errors.counts()["matched" if matched else "annotated"].to_numpy()
-            for mean, weights in (("videos", None), ("people", counted)):
-                value, low, high = interval(by_video, weights, (0, 100))
-                people = "matched" if matched else "all"
-                rows.append((name, people, mean, value, low, high, errors.protocol["uses ground truth"]))
+            averages = errors.averages(matched)[["Total", "low", "high"]]
+            for mean, row in (("videos", "mean of videos"), ("people", "all people")):
+                people, used = "matched" if matched else "all", errors.protocol["uses ground truth"]
+                rows.append((name, people, mean, *averages.loc[row], used))
     return pd.DataFrame(rows, columns=["variant", "people", "mean", "pck", "low", "high", "uses"])
 
 

@@ -18,12 +18,14 @@ Bounds = tuple[float | int, float | int]
 Interval = tuple[float, float, float]
 """The figure, and the ends of its interval."""
 
+CONFIDENCE = 0.95
+"""How often an interval is to hold the truth."""
+
 
 def interval(
     values: Float[np.ndarray, " S"],
     weights: Float[np.ndarray, " S"] | Int[np.ndarray, " S"] | None = None,
     bounds: Bounds = (-np.inf, np.inf),
-    confidence: float = 0.95,
 ) -> Interval:
     """Mean over sequences with its bootstrap interval.
 
@@ -45,14 +47,13 @@ def interval(
     if not (weights >= 0).all():
         raise BadInput("interval", "weights", "negative or NaN", "numbers of instances")
     counts = np.isfinite(values) & (weights > 0)
-    return ratio_interval((values * weights)[counts], weights[counts], bounds, confidence)
+    return ratio_interval((values * weights)[counts], weights[counts], bounds)
 
 
 def ratio_interval(
     numerators: Float[np.ndarray, " S"],
     denominators: Float[np.ndarray, " S"],
     bounds: Bounds = (-np.inf, np.inf),
-    confidence: float = 0.95,
 ) -> Interval:
     """Ratio of sums over sequences, sum(numerators) / sum(denominators), with its interval; as `interval` otherwise."""
 
@@ -61,14 +62,13 @@ def ratio_interval(
 
     used = denominators > 0
     numerators, denominators = numerators[used], denominators[used]
-    return _resample(metric, len(numerators), bounds, confidence, vectorized=True)
+    return _resample(metric, len(numerators), bounds, vectorized=True)
 
 
 def metric_interval(
     metric: Callable[[Int[np.ndarray, " S"]], float],
     count: int,
     bounds: Bounds = (-np.inf, np.inf),
-    confidence: float = 0.95,
     resamples: int = 999,
 ) -> Interval:
     """Any metric of a set of sequences, e.g. an average precision, with its interval.
@@ -78,7 +78,7 @@ def metric_interval(
     metric : takes indices of sequences, some of them several times, and returns the figure
     count : the number of sequences
     """
-    return _resample(metric, count, bounds, confidence, vectorized=False, resamples=resamples)
+    return _resample(metric, count, bounds, vectorized=False, resamples=resamples)
 
 
 def summarise(
@@ -121,13 +121,21 @@ def summarise(
     return pd.DataFrame.from_dict(rows, orient="index", dtype=float)
 
 
-def _resample(
-    metric: Callable, count: int, bounds: Bounds, confidence: float, vectorized: bool, resamples: int = 4999
-) -> Interval:
+def widening(count: int) -> float:
+    """By how much a percentile interval over so few values is too short; 1 for one value, which has no interval.
+
+    It misses a factor sqrt(n / (n - 1)) of their spread and takes a normal quantile for one of Student's t.
+    """
+    if count == 1:
+        return 1.0
+    tail = (1 + CONFIDENCE) / 2
+    return float(np.sqrt(count / (count - 1)) * t.ppf(tail, count - 1) / norm.ppf(tail))
+
+
+def _resample(metric: Callable, count: int, bounds: Bounds, vectorized: bool, resamples: int = 4999) -> Interval:
     """The metric of all, and its percentile interval (`scipy.stats.bootstrap`, the same resamples each time).
 
-    A percentile interval over few values is too short: it misses a factor sqrt(n / (n - 1)) of their spread and takes a
-    normal quantile for one of Student's t. Both are put right, to either side of the figure.
+    The interval is put right by `widening`, to either side of the figure.
     """
     if count == 0:
         return (np.nan,) * 3
@@ -141,11 +149,10 @@ def _resample(
         n_resamples=resamples,
         batch=500 if vectorized else None,
         vectorized=vectorized,
-        confidence_level=confidence,
+        confidence_level=CONFIDENCE,
         method="percentile",
         rng=0,
     )
-    tail = (1 + confidence) / 2
-    wider = np.sqrt(count / (count - 1)) * t.ppf(tail, count - 1) / norm.ppf(tail)
+    wider = widening(count)
     low, high = (centre + wider * (end - centre) for end in result.confidence_interval)
     return centre, *(float(np.clip(end, *bounds)) for end in (low, high))

@@ -15,6 +15,7 @@ the middle of the hips; distance from the camera is Euclidean, of the root.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -26,7 +27,18 @@ from mp3d.metrics.detection import average_precision, match_boxes
 from mp3d.metrics.f1 import THRESHOLDS, Rule, joint_matches, precision_recall_f1
 from mp3d.metrics.intervals import metric_interval, summarise
 from mp3d.metrics.matching import assign_2d
-from mp3d.metrics.people import ORACLES, Image, Oracle, arrays, boxes, helped, known_mean, taken, together
+from mp3d.metrics.people import (
+    ORACLES,
+    Image,
+    Oracle,
+    arrays,
+    boxes,
+    half_diagonals,
+    helped,
+    known_mean,
+    taken,
+    together,
+)
 from mp3d.scene import ABSENT, VISIBLE, Person, Scene
 from mp3d.skeletons import JTA22, MPI17, Skeleton
 
@@ -127,8 +139,7 @@ def evaluate_pck(
     rows: bins or groups, and "all". Columns: pck in percent; by distance also mpjpe (mm, over matched people, root
     included), recall and ap (in percent; people of other bins are ignored in a bin's AP) and people. "all" is over
     all people by distance, and the plain mean over the 22 joints by joint: the same figure where every joint has a
-    truth. `attrs["protocol"]` says how; recall, ap, people and the lowest score of a prediction stand in `attrs` as
-    well
+    truth. `attrs["protocol"]` says how; recall, ap and people stand in `attrs` as well
     """
     images, detections = [], []
     for scene, people in together(truth, predicted):
@@ -149,9 +160,7 @@ def evaluate_pck(
         f"JTA, 3DPCK 150 mm after alignment at {root}, 22 joints, matching: {matching}, missed people wrong,"
         f" people with a joint inside the image and one visible; {ORACLES[oracle]}"
     )
-    scores = np.concatenate([scores for _, scores, _, _ in detections])
-    lowest = float(scores.min()) if len(scores) else np.nan
-    result.attrs |= {"people": people, "recall": found, "ap": _ap(detections), "lowest_score": lowest}
+    result.attrs |= {"people": people, "recall": found, "ap": _ap(detections)}
     return result
 
 
@@ -175,7 +184,7 @@ def compare(
     if matching == "boxes":
         chosen = match_boxes(pred_boxes, scores, true_boxes)[counted]
     elif matching == "hungarian":
-        chosen = assign_2d(uv[counted], pred_uv, np.linalg.norm(true_boxes[counted, 2:], axis=-1) / 2)
+        chosen = assign_2d(uv[counted], pred_uv, half_diagonals(scene.people)[counted])
     else:
         raise BadInput("jta.evaluate_pck", "matching", repr(matching), "'boxes' or 'hungarian'")
     true = true[counted]
@@ -184,6 +193,7 @@ def compare(
     return image, (pred_boxes, scores, true_boxes, ~counted)
 
 
+@cache
 def _skeleton(root: Root) -> Skeleton:
     """`JTA22` with a root: spine4, or one joint more between the hips, above spine4 in the tree."""
     if root == "spine4":

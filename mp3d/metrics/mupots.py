@@ -36,10 +36,11 @@ from jaxtyping import Bool, Float, Int
 from mp3d.data import matlab, safe
 from mp3d.data.mupots import SEQUENCES, Annotations, annotations
 from mp3d.errors import BadInput
+from mp3d.metrics import roots
 from mp3d.metrics.errors import align, joint_errors
 from mp3d.metrics.intervals import interval
 from mp3d.metrics.matching import greedy_2d, nearest_poses
-from mp3d.metrics.pck import AUC_THRESHOLDS, JOINT_GROUPS, auc3d, pck3d, pck3d_by_group, rescale_bones
+from mp3d.metrics.pck import AUC_THRESHOLDS, JOINT_GROUPS, SCORED_JOINTS, auc3d, pck3d_by_group, rescale_bones
 from mp3d.skeletons import MPI17, Skeleton
 
 ROOT = MPI17.index("pelvis")
@@ -167,7 +168,7 @@ class Errors:
         """Mean of `pck` over the thresholds, in percent; official: 0, 5, ..., 150 mm, where perfect is 96.774."""
 
         def measure(rows: np.ndarray) -> dict[str, float]:
-            groups = JOINT_GROUPS | {"Total": tuple(range(14))}
+            groups = JOINT_GROUPS | {"Total": SCORED_JOINTS}
             return {name: auc3d(self.errors[rows], None, thresholds, joints) for name, joints in groups.items()}
 
         words = {"joints": f"14 of {self.errors.shape[1]}"}
@@ -305,12 +306,12 @@ def tdbu(
     if relative:
         return score(pairs, True, alignment)
     found = np.flatnonzero(pairs.matched)
-    roots, placed = pairs.true[found, ROOT], pairs.pred.copy()
-    depth = roots[:, 2]
+    origin, placed = pairs.true[found, ROOT], pairs.pred.copy()
+    depth = origin[:, 2]
     if depths is not None:
         depth = np.array([_depth(depths, _image(pairs, n), int(pairs.choice[n])) for n in found.tolist()])
     ratio = (pairs.pred[found, ROOT, 2] / depth)[:, None]
-    placed[found] += (roots * ratio - pairs.pred[found, ROOT])[:, None]
+    placed[found] += (origin * ratio - pairs.pred[found, ROOT])[:, None]
     errors = score(replace(pairs, pred=placed), False, alignment)
     used = (
         f"{errors.protocol['uses ground truth']}, direction of each root, its depth where the prediction's is a ratio"
@@ -330,9 +331,8 @@ def smap(root: Truth, preds_2d: Predictions, preds_3d: Predictions, relative: bo
 
 def pck_root(pairs: Pairs, matched: bool = False, threshold: float = 150.0) -> float:
     """SMAP's PCK_root: percent of absolute roots at most `threshold` mm off, pooled over the people of all videos."""
-    errors = score(pairs, relative=False, alignment="none").errors
-    errors = errors[pairs.matched] if matched else errors
-    return float(pck3d(errors, None, threshold, (ROOT,), strict=False))
+    who = pairs.matched if matched else slice(None)
+    return roots.pck_root(pairs.pred[who, ROOT], pairs.true[who, ROOT], threshold, strict=False)
 
 
 def caption(protocol: Mapping[str, str]) -> str:

@@ -30,7 +30,7 @@ import pandas as pd
 from mp3d.errors import BadInput
 from mp3d.metrics.intervals import summarise
 from mp3d.metrics.matching import assign_2d, nearest_roots
-from mp3d.metrics.people import ORACLES, Image, Oracle, arrays, boxes, helped, taken, together
+from mp3d.metrics.people import ORACLES, Image, Oracle, arrays, half_diagonals, helped, taken, together
 from mp3d.metrics.roots import PCODDefinition, ordinal_pairs
 from mp3d.scene import VISIBLE, Person, Scene
 from mp3d.skeletons import SMAP15
@@ -158,11 +158,6 @@ def compare(scene: Scene, people: Sequence[Person], matching: Matching = "hungar
     true = true[counted]
     pred = helped(taken(pred, chosen), true, oracle, SMAP15, root)
     return Image(scene, true, pred, chosen >= 0, len(people) - int(others), root)
-
-
-def half_diagonals(people: Sequence[Person]) -> np.ndarray:
-    """(P,) px: how far off a prediction may be on average, half the diagonal of the person's box (ours)."""
-    return np.linalg.norm(boxes(people)[:, 2:], axis=-1) / 2
 
 
 def activity(sequence: str) -> str:

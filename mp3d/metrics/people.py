@@ -143,3 +143,8 @@ def boxes(people: Sequence[Person]) -> Float[np.ndarray, "P 4"]:
     found = [np.isfinite(person.uv).all(-1).any() for person in people]
     rows = [person.box if there else np.full(4, np.nan) for person, there in zip(people, found, strict=True)]
     return np.array(rows, float).reshape(-1, 4)
+
+
+def half_diagonals(people: Sequence[Person]) -> Float[np.ndarray, " P"]:
+    """(P,) px: how far off a prediction may be on average, half the diagonal of the person's box (ours)."""
+    return np.linalg.norm(boxes(people)[:, 2:], axis=-1) / 2

@@ -22,7 +22,7 @@ from mp3d.metrics.detection import iou
 from mp3d.metrics.errors import mpjpe, pa_mpjpe
 from mp3d.metrics.intervals import summarise
 from mp3d.metrics.matching import assign_2d
-from mp3d.metrics.people import ORACLES, Oracle, arrays, boxes, helped, together
+from mp3d.metrics.people import ORACLES, Oracle, arrays, boxes, half_diagonals, helped, together
 from mp3d.scene import Person, Scene
 from mp3d.skeletons import CORE14
 
@@ -62,7 +62,7 @@ def evaluate(
         true, true_uv, _ = arrays(scene.people, CORE14)
         pred, pred_uv, _ = arrays(people, CORE14)
         counted = np.isfinite(true[:, root]).all(-1)
-        limit = np.linalg.norm(boxes(scene.people)[counted, 2:], axis=-1) / 2
+        limit = half_diagonals(scene.people)[counted]
         chosen = assign_2d(true_uv[counted], pred_uv, limit)
         true, pred = true[counted][chosen >= 0], pred[chosen[chosen >= 0]]
         pred = helped(pred, true, oracle, CORE14, root)

@@ -29,6 +29,13 @@ def test_everybody_has_one_size_and_stands_where_they_stood(found):
         np.testing.assert_allclose(video.univ_annot3[:, :, 14], video.annot3[:, :, 14])
 
 
+def test_the_one_size_is_about_the_mean_of_the_people():
+    parents, children = map(list, zip(*MPI17.limbs))
+    xyz = np.concatenate([scene.xyz for video in protocols.test_videos(4) for scene in video])
+    mean = np.linalg.norm(xyz[:, children] - xyz[:, parents], axis=-1).sum(-1).mean()
+    assert mean == pytest.approx(protocols.ADULT, rel=0.01)
+
+
 def test_predictions_are_the_same_for_a_seed_and_agree_with_their_pixels(found):
     videos, truth, _ = found
     uv, xyz = protocols.predicted(videos, 1)

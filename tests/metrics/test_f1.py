@@ -24,14 +24,17 @@ def plain_loco(pred, true, threshold):
     """The rule as it is told, one joint type after the other."""
     found = 0
     for joint in range(true.shape[1]):
-        keeps = {}
-        for t in true[:, joint]:
+        choice = {}  # of each truth: (distance, prediction)
+        for n, t in enumerate(true[:, joint]):
             distances = [np.linalg.norm(p - t) for p in pred[:, joint]]
             close = [(d, k) for k, d in enumerate(distances) if d <= threshold]
             if close:
-                d, k = min(close)
-                keeps.setdefault(k, []).append(d)
-        found += sum(1 for distances in keeps.values() if min(distances) <= threshold)
+                choice[n] = min(close)
+        winner = {}  # of each prediction: the nearest of the truths that chose it
+        for n, (d, k) in choice.items():
+            if k not in winner or d < choice[winner[k]][0]:
+                winner[k] = n
+        found += sum(winner[k] == n for n, (_, k) in choice.items())  # truths that were not turned down
     return found
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
 
-from benchmarks.mupots import FRAMES, THREE, made, plain, predicted
+from benchmarks.mupots import FRAMES, PEOPLE, made, plain, predicted
 from mp3d.data.mupots import SEQUENCES, Annotations
 from mp3d.errors import BadInput, MissingData
 from mp3d.metrics import JOINT_GROUPS, interval, joint_errors, mupots, pa_mpjpe
@@ -239,9 +239,11 @@ class TestOfficial:
         assert "<= 150 mm" in mupots.official(*toy).pck(joints="visible").attrs["protocol"]
 
     def test_the_real_set_has_as_many_people(self):
-        frames = dict(zip(range(1, 21), FRAMES))
-        assert sum(frames.values()) == 8370
-        assert sum(n * (3 if ts in THREE else 2) for ts, n in frames.items()) == 20899
+        assert len(FRAMES) == len(PEOPLE) == len(SEQUENCES) == 20
+        assert sum(FRAMES) == 8370
+        assert sum(n * people for n, people in zip(FRAMES, PEOPLE)) == 20899
+        assert [ts for ts, people in enumerate(PEOPLE, 1) if people != 2] == [7, *range(13, 21)]  # three people
+        assert set(PEOPLE) == {2, 3}
 
 
 class TestPredictions:
