@@ -106,6 +106,7 @@ def _machine() -> list[tuple[bool, str]]:
     import torch
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
+    from mp3d.data import manifest
     from mp3d.notebook import browser, checkout
 
     threads, cores = torch.get_num_threads(), os.cpu_count()
@@ -131,12 +132,15 @@ def _machine() -> list[tuple[bool, str]]:
     good = not samples or Path(samples).is_dir()
     lines.append((good, f"real files: {text}" + ("" if good else missing)))
 
-    data = os.environ.get("MP3D_DATA", "")
-    here = sorted(p.name for p in Path(data).iterdir() if p.is_dir()) if data and Path(data).is_dir() else []
-    text = f"{data}: {', '.join(here) or 'empty'}" if data else "none; not needed (MP3D_DATA; mp3d data list)"
-    missing = " is not a folder; correct MP3D_DATA or unset it"
-    good = not data or Path(data).is_dir()
-    lines.append((good, f"data sets: {text}" if good else f"data sets: {data}{missing}"))
+    data = manifest.root()
+    good = data is None or data.is_dir()
+    if data is None:
+        text = "none; not needed (MP3D_DATA; mp3d data list)"
+    elif good:
+        text = f"{data}: {', '.join(sorted(p.name for p in data.iterdir() if p.is_dir())) or 'empty'}"
+    else:
+        text = f"{data} is not a folder; correct MP3D_DATA or unset it"
+    lines.append((good, f"data sets: {text}"))
 
     place = checkout() or Path.cwd()
     free = os.access(place, os.W_OK)

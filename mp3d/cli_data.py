@@ -57,10 +57,11 @@ def _cut(text: str, width: int) -> str:
 
 
 def _state(dataset, base: Path | None) -> str:
+    from mp3d.data import manifest
+
     if dataset.access.kind == "builtin":
         return "built in"
-    folder = base / dataset.id if base else None
-    return "present" if folder is not None and folder.is_dir() and any(folder.iterdir()) else "absent"
+    return "present" if base and manifest.present(base / dataset.id) else "absent"
 
 
 def _details(dataset, base: Path | None) -> str:
@@ -73,7 +74,7 @@ def _details(dataset, base: Path | None) -> str:
     lines.append(
         f"access: {dataset.access.kind}{'; mp3d data fetch ' + dataset.id if dataset.access.automated else ''}"
     )
-    lines += [f"  {i}. {step}" for i, step in enumerate(dataset.access.steps, 1)]
+    lines += dataset.numbered
     if dataset.urls:
         lines += ["addresses:", *(f"  {url.url}\n    {url.what}" for url in dataset.urls)]
     lines.append("facts:")

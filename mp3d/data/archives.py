@@ -68,11 +68,9 @@ def extract(
         if taken := [name for name in names if (target / name).exists()]:
             raise BadInput(archive, str(taken[0]), f"{target / taken[0]} already there", "a place that is free")
         _move(part, target, names)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, ValueError, RuntimeError) as error:
-        if isinstance(error, BadInput):
-            raise
-        raise BadInput(archive, "archive", f"{type(error).__name__}: {error}"[:160], "a complete archive") from error
-    except Exception as error:  # zlib, lzma: a damaged archive may raise anything
+    except BadInput:
+        raise
+    except Exception as error:  # a damaged archive may raise anything
         raise BadInput(archive, "archive", f"{type(error).__name__}: {error}"[:160], "a complete archive") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)

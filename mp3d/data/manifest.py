@@ -188,7 +188,7 @@ class Fixture(_Model):
 
 
 class Check(_Model):
-    """A test of what the files mean, `mp3d.data.verify.CHECKS`."""
+    """A test of what the files mean, `mp3d.data.verify.CHECKS` and `FILE_CHECKS`."""
 
     id: Id
     kind: Literal["reprojection", "y_down", "in_front", "inside", "length", "focal", "count", "num_keypoints"]
@@ -235,10 +235,14 @@ class Dataset(_Model):
         return hashed or any(found.base_urls for found in self.hash_lists)
 
     @property
-    def steps(self) -> str:
+    def numbered(self) -> list[str]:
         """How to get it, a numbered line a step."""
-        lines = [f"  {i}. {step}" for i, step in enumerate(self.access.steps, 1)]
-        return "\n".join([f"{self.title} ({self.licence.name}; {self.licence.summary})", *lines])
+        return [f"  {i}. {step}" for i, step in enumerate(self.access.steps, 1)]
+
+    @property
+    def steps(self) -> str:
+        """What it is, and how to get it."""
+        return "\n".join([f"{self.title} ({self.licence.name}; {self.licence.summary})", *self.numbered])
 
 
 class Manifest(_Model):
@@ -332,12 +336,17 @@ def root(folder: Path | None = None) -> Path | None:
     return Path(folder) if folder is not None else Path(text) if text else None
 
 
+def present(folder: Path) -> bool:
+    """Whether a data set's folder is there and not empty."""
+    return folder.is_dir() and any(folder.iterdir())
+
+
 def require(name: str, folder: Path | None = None) -> Path:
     """The folder of a data set, `$MP3D_DATA/<id>`; `MissingData` that says how to get it if it is not there."""
     dataset, base = get(name), root(folder)
     if base is None:
         place = f"{VARIABLE} is not set; it names the folder that holds {name}/"
-    elif (base / name).is_dir() and any((base / name).iterdir()):
+    elif present(base / name):
         return base / name
     else:
         place = f"{base / name}: not there"

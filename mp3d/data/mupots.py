@@ -14,7 +14,7 @@ Mehta et al., *Single-Shot Multi-Person 3D Pose Estimation from Monocular RGB*, 
 """
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -158,18 +158,18 @@ def _stack(
     return out
 
 
-def intrinsics(truth: Annotations) -> tuple[float, float, float, float]:
+def intrinsics(truth: Annotations, joints: Sequence[int] = tuple(_AGREE)) -> tuple[float, float, float, float]:
     """fx, fy, cx, cy in px of the video's one camera, by least squares: u = fx X / Z + cx, v = fy Y / Z + cy.
 
-    From the valid cells, `annot2` and `annot3`, without hips and spine (see the module's text). `univ_annot3` would
-    not do: it is of another size.
+    From the valid cells, `annot2` and `annot3`; `univ_annot3` would not do: it is of another size. `joints` are by
+    default all but hips and spine (see the module's text).
 
     Raises
     ------
     BadInput : no valid cell, a joint of one that is not before the camera, or joints all in one line of sight
     """
     where = truth.file
-    xyz, uv = truth.annot3[truth.valid][:, _AGREE], truth.annot2[truth.valid][:, _AGREE]
+    xyz, uv = (pose[truth.valid][:, list(joints)] for pose in (truth.annot3, truth.annot2))
     if not len(xyz):
         raise BadInput(where, "annotations.isValidFrame", "no valid cell", "at least one, to find the camera")
     if not (xyz[..., 2] > 0).all():

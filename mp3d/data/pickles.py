@@ -1,59 +1,19 @@
-"""Arrays that Python wrote: numpy's .npz files, and pickles, of which nothing is ever called."""
+"""Pickles of arrays and plain values, of which nothing is ever called."""
 
 import codecs
 import io
 import math
 import pickletools
 import re
-import zipfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mp3d.data.safe import MAX_BYTES, MAX_DEPTH, check, room
+from mp3d.data.safe import MAX_DEPTH
 from mp3d.errors import BadInput
 
 MAX_OPCODES = 5_000_000
 """Instructions of a pickle; an array is some ten of them, whatever its size."""
-
-
-def load_npz(path: Path, limit: int = MAX_BYTES) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file: numbers and texts; arrays of Python objects are refused."""
-    most = room(check(path, limit).stat().st_size, limit)
-    try:
-        with zipfile.ZipFile(path) as file:
-            members = file.infolist()
-            if (total := sum(info.file_size for info in members)) > most:
-                raise BadInput(path, "size", f"{total} bytes unpacked", f"at most {most} bytes")
-            for info in members:
-                if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
-                    raise BadInput(path, info.filename, "an unusual compression", "stored or deflated")
-            arrays = {info.filename.removesuffix(".npy"): _npy(file.read(info)) for info in members}
-    except BadInput:
-        raise
-    except Exception as error:  # a damaged file may raise anything
-        raise BadInput(path, "format", f"{type(error).__name__}: {error}"[:120], "an .npz of plain arrays") from None
-    if len(arrays) < len(members):
-        raise BadInput(path, "names", "one of them twice", "each once")
-    return arrays
-
-
-def _npy(data: bytes) -> np.ndarray:
-    """An .npy file in memory; `ValueError` if its header does not fit what follows."""
-    file = io.BytesIO(data)
-    version = np.lib.format.read_magic(file)
-    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-    shape, fortran, dtype = read(file, max_header_size=2000)
-    if dtype.kind not in "biufSU" or min(shape, default=0) < 0:
-        raise ValueError(f"{dtype} of shape {shape}, not numbers or texts")
-    if math.prod(shape) * dtype.itemsize != len(data) - file.tell() or dtype.itemsize == 0:
-        raise ValueError(f"{len(data) - file.tell()} bytes for {dtype} of shape {shape}")
-    flat = np.frombuffer(data, dtype, offset=file.tell())
-    return flat.reshape(shape, order="F" if fortran else "C").copy(order="K")
-
-
-# -- pickles ---------------------------------------------------------------------------------------------------
 
 
 def load_pickle(data: bytes, where: object, encoding: str = "ASCII") -> Any:

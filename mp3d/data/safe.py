@@ -1,6 +1,6 @@
 """Files from outside: read whole or refused, never run, never more than a stated size.
 
-Paths, values and JSON are here, MATLAB's files in `matlab`, numpy's and pickles in `pickles`. All three raise
+Paths, values and JSON are here, MATLAB's files in `matlab`, pickles in `pickles`. All three raise
 `MissingData` (not there) or `BadInput` (names file, field, found, expected), whatever the file holds: truncated, of
 another kind, a Git LFS pointer, NaN where numbers belong, a pickle that calls something.
 """

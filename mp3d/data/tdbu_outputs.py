@@ -36,6 +36,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from mp3d.camera import Camera
+from mp3d.data import manifest
 from mp3d.data.archives import Header
 from mp3d.data.pickles import load_pickle
 from mp3d.errors import BadInput, MissingData
@@ -181,8 +182,8 @@ def folder(samples: str = "") -> Path | None:
     """
     if samples and not Path(samples).exists():
         raise BadInput("notebook", "samples", samples, "the folder or archive of the TDBU release")
-    data = os.environ.get("MP3D_DATA", "")
-    places = (samples, data and str(Path(data) / "tdbu_mupots"), os.environ.get("MP3D_SAMPLES", ""))
+    data = manifest.root()
+    places = (samples, data and data / "tdbu_mupots", os.environ.get("MP3D_SAMPLES", ""))
     return next((Path(place) for place in places if place and Path(place).exists()), None)
 
 

@@ -277,14 +277,6 @@ def old_axes(new: Path, old: Path) -> None:
     write(Path(old), json.dumps(rows).encode())
 
 
-def fit(truth: mupots.Annotations, joints: Sequence[int]) -> Float[np.ndarray, " 4"]:
-    """fx, fy, cx, cy in px by least squares, from these joints of the valid cells: as `mupots.intrinsics`."""
-    xyz, uv = (pose[truth.valid][:, list(joints)] for pose in (truth.annot3, truth.annot2))
-    rays = (xyz[..., :2] / xyz[..., 2:]).reshape(-1, 2)
-    lines = [np.polyfit(ray, pixel, 1) for ray, pixel in zip(rays.T, uv.reshape(-1, 2).T, strict=True)]
-    return np.array(lines).T.ravel()
-
-
 def intrinsics_bias(video: Sequence[Scene], shift: float | int = 2.0) -> pd.DataFrame:
     """Error in px of the camera found, when hips and spine lie `shift` px farther from the pelvis in 2D than in 3D."""
     k, number = video[0].camera.k, mupots_writer.video_number(video[0].sequence)
@@ -300,7 +292,7 @@ def intrinsics_bias(video: Sequence[Scene], shift: float | int = 2.0) -> pd.Data
     rows = {}
     for name, valid in (("one person, once", alone), ("all people, all frames", truth.valid)):
         these = replace(truth, annot2=moved, valid=valid)
-        rows[name, "17 joints"] = fit(these, range(17)) - k
+        rows[name, "17 joints"] = np.array(mupots.intrinsics(these, range(17))) - k
         rows[name, "without hips and spine"] = np.array(mupots.intrinsics(these)) - k
     return pd.DataFrame(rows, index=["fx", "fy", "cx", "cy"]).T
 

@@ -156,6 +156,15 @@ def test_what_is_there_stays(tmp_path):
     assert set(tree(tmp_path)) == set(before)
 
 
+@pytest.mark.parametrize("error", [OSError("disk full"), ZeroDivisionError("odd")])
+def test_whatever_unpacking_raises_is_ours(tmp_path, monkeypatch, error):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr("mp3d.data.archives._unpack", fails)
+    refused(tmp_path, archive(tmp_path, "zip", FILES), f"archive.*{type(error).__name__}: {error}")
+
+
 def test_what_is_no_archive(tmp_path):
     with pytest.raises(MissingData):
         extract(tmp_path / "nowhere.zip", tmp_path / "t")

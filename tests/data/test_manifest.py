@@ -180,7 +180,7 @@ def test_an_entry_names_things_that_exist(name):
     dataset = manifest.get(name)
     assert re.search(rf"^@\w+\{{{dataset.citation},$", (ROOT / "references.bib").read_text("utf-8"), re.MULTILINE)
     assert {row.format for row in dataset.layout} <= set(verify.FORMATS)
-    assert {check.kind for check in dataset.checks} <= set(verify.CHECKS)
+    assert {check.kind for check in dataset.checks} <= {*verify.CHECKS, *verify.FILE_CHECKS}
     assert not dataset.checks or name in verify.SCENES
     joints = dataset.facts.joint_set
     sets = joints.values() if isinstance(joints, dict) else [joints]
@@ -235,6 +235,20 @@ def test_a_fixture_is_small_and_read(tmp_path, name):
     scenes = list(SCENES[name](folder))
     assert scenes
     assert all(isinstance(scene, Scene) and scene.world == name for scene in scenes)
+
+
+def test_a_folder_is_present_if_it_holds_something(tmp_path):
+    assert not manifest.present(tmp_path / "nowhere")
+    assert not manifest.present(tmp_path)
+    (tmp_path / "x").write_text("x")
+    assert manifest.present(tmp_path)
+    assert not manifest.present(tmp_path / "x")  # a file is no folder
+
+
+def test_steps_are_numbered():
+    dataset = manifest.get("jta")
+    assert dataset.numbered == [f"  {i}. {step}" for i, step in enumerate(dataset.access.steps, 1)]
+    assert dataset.steps.splitlines()[1:] == dataset.numbered
 
 
 def test_require(tmp_path, monkeypatch):

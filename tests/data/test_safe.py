@@ -1,13 +1,11 @@
 """Files from outside, one kind after another: what is good is read, all else is refused by name."""
 
 import codecs
-import io
 import json
 import pickle
 import struct
 import time
 import tracemalloc
-import zipfile
 import zlib
 
 import numpy as np
@@ -310,54 +308,6 @@ def test_mat_of_another_version(tmp_path):
         matlab.load_mat(path)
 
 
-# -- numpy --------------------------------------------------------------------------------------------------
-
-
-def test_npz_is_read_whole(tmp_path):
-    arrays = {"a": np.arange(6.0).reshape(2, 3), "f": np.asfortranarray(np.eye(3, 2)), "u": np.array(["ab", "c"])}
-    for save in (np.savez, np.savez_compressed):
-        save(tmp_path / "a.npz", **arrays)
-        found = pickles.load_npz(tmp_path / "a.npz")
-        assert set(found) == set(arrays)
-        for name, value in arrays.items():
-            assert np.array_equal(found[name], value)
-
-
-def npy(descr, shape, content=b"", version=b"\x01\x00"):
-    head = str({"descr": descr, "fortran_order": False, "shape": shape}).encode().ljust(117) + b"\n"
-    return b"\x93NUMPY" + version + struct.pack("<H", len(head)) + head + content
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        npy("<f8", (10**15,)),
-        npy("<f8", (-1,), bytes(8)),
-        npy("|V0", (10**15,)),
-        npy("|O", (1,), pickle.dumps([1])),
-        npy("<f8", (2,), bytes(15)),
-        npy([("a", "<f8")], (1,), bytes(8)),
-        npy("<M8[s]", (1,), bytes(8)),
-        npy("<f8", (1,), bytes(8), b"\x09\x00"),
-        b"\x93NUMPY\x01\x00\xff\xff" + b"(" * 70_000,
-        b"",
-    ],
-)
-def test_hostile_npz(tmp_path, content):
-    with zipfile.ZipFile(tmp_path / "a.npz", "w") as file:
-        file.writestr("a.npy", content)
-    with pytest.raises(BadInput, match=r"a\.npz"):
-        pickles.load_npz(tmp_path / "a.npz")
-
-
-def test_an_npz_bomb(tmp_path):
-    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as file:
-        for i in range(4):
-            file.writestr(f"{i}.npy", bytes(50 << 20))
-    with pytest.raises(BadInput, match="unpacked"):
-        pickles.load_npz(tmp_path / "a.npz")
-
-
 # -- pickles ------------------------------------------------------------------------------------------------
 
 THINGS = {
@@ -495,12 +445,9 @@ def test_a_pickle_of_too_many_instructions(monkeypatch):
 def whole(folder):
     """A good file of each kind, and what reads it."""
     small = {name: VARIABLES[name] for name in ("annotations", "text", "struct", "complex")}
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, a=THINGS["array"], u=THINGS["texts"])
     return {
         "mat": (mat(folder, small).read_bytes(), matlab.load_mat),
         "matz": (mat(folder, small, True).read_bytes(), matlab.load_mat),
-        "npz": (buffer.getvalue(), pickles.load_npz),
         "pkl0": (pickle.dumps(THINGS, 0), lambda p: pickles.load_pickle(safe.read_bytes(p), p, "latin1")),
         "pkl4": (pickle.dumps(THINGS, 4), lambda p: pickles.load_pickle(safe.read_bytes(p), p)),
         "json": (json.dumps({"a": [[1.5, 2], {"b": "é"}], "c": 3}).encode(), safe.load_json),
@@ -508,7 +455,7 @@ def whole(folder):
     }
 
 
-@pytest.mark.parametrize("kind", ["mat", "matz", "npz", "pkl0", "pkl4", "json", "records"])
+@pytest.mark.parametrize("kind", ["mat", "matz", "pkl0", "pkl4", "json", "records"])
 @settings(max_examples=60)
 @given(st.data())
 def test_damaged_files_are_refused_or_read(kind, tmp_path_factory, data):

@@ -3,14 +3,17 @@
 import hashlib
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from mp3d.data import manifest, verify
+from mp3d.data import threedmppe as threedmppe_reader
 from mp3d.data.manifest import Dataset
 from mp3d.data.verify import exit_code, to_json
-from mp3d.errors import BadInput
+from mp3d.data.writers import muco, threedmppe
+from mp3d.errors import BadInput, MissingData
 
 A, B = b"first file, of 30 bytes or more.", b"second"
 
@@ -197,6 +200,69 @@ def test_fixtures_mean_what_the_manifest_says(tmp_path, name):
     done = {finding.what for finding in findings if finding.level == "semantic"}
     assert {check.id for check in dataset.checks} <= done
     assert len(done) > len(dataset.checks)  # and files were opened
+
+
+def test_mupots_by_3dmppe_alone(tmp_path):
+    """Without the MATLAB files, MuPoTS-3D.json is read, and every check runs on it."""
+    threedmppe.fixture(tmp_path)
+    scenes = list(verify.SCENES["mupots3d"](tmp_path))
+    assert [(scene.sequence, len(scene.people)) for scene in scenes] == [
+        ("TS1", 2),
+        ("TS1", 1),
+        ("TS1", 0),
+        ("TS10", 3),
+    ]
+    dataset = manifest.get("mupots3d")
+    found = {f.what: f for f in verify.verify(dataset, tmp_path, "semantic") if f.level == "semantic"}
+    results = [found[check.id] for check in dataset.checks]
+    assert not any("not checked" in finding.text for finding in results)
+    assert [finding.what for finding in results if finding.status != "ok"] == ["cells"]
+    assert found["cells"].text.startswith("9, ")  # three frames of two, one of three, valid or not
+    (tmp_path / "MuPoTS-3D.json").unlink()
+    with pytest.raises(MissingData):
+        list(verify.SCENES["mupots3d"](tmp_path))
+
+
+def test_people_behind_the_camera_are_found_out(tmp_path):
+    for name, fixture in (("mupots3d", threedmppe.fixture), ("muco3dhp", muco.fixture)):
+        fixture(tmp_path / name)
+        path = next((tmp_path / name).glob("Mu*3D*.json" if name == "muco3dhp" else "MuPoTS-3D.json"))
+        content = json.loads(path.read_text())
+        content["annotations"][0]["keypoints_cam"][0][2] *= -1
+        path.write_text(json.dumps(content))
+        assert any(line.startswith("failure in_front") for line in look(relaxed(name), tmp_path / name, "semantic")[1])
+
+
+def test_scenes_are_read_once_and_empty_ones_do_not_count(tmp_path, monkeypatch):
+    """People come after 300 scenes without: the checks run, on as many scenes as are asked for."""
+    manifest.fixture("muco3dhp", tmp_path)
+    some = next(scene for scene in threedmppe_reader.scenes(tmp_path / "MuCo-3DHP.json") if scene.people)
+    nobody = replace(some, people=())
+    reads, taken = [], []
+
+    def scenes(folder):
+        reads.append(folder)
+        yield from [nobody] * 300
+        for i in range(500):
+            taken.append(i)
+            yield some
+
+    monkeypatch.setitem(verify.SCENES, "muco3dhp", scenes)
+    dataset = relaxed("muco3dhp")
+    found = look(dataset, tmp_path, "semantic")
+    assert (found, len(reads), len(taken)) == ((0, []), 1, 200)
+    assert len(dataset.checks) > 1
+
+    checks = [check.model_dump() for check in dataset.checks]
+    checks.append(checks[0] | {"id": "few", "params": checks[0]["params"] | {"scenes": 3}})
+    found = look(Dataset.model_validate(dataset.model_dump(by_alias=True) | {"checks": checks}), tmp_path, "semantic")
+    assert (found, len(reads), len(taken)) == ((0, []), 3, 403)
+
+    reads.clear()
+    monkeypatch.setitem(verify.SCENES, "muco3dhp", lambda folder: iter(reads.append(folder) or [nobody]))
+    code, text = look(dataset, tmp_path, "semantic")
+    assert (code, len(text), len(reads)) == (2, len(dataset.checks), 1)
+    assert all("not checked: no scene with people" in line for line in text)
 
 
 def test_json_in_metres_is_found_out(tmp_path):

@@ -126,7 +126,12 @@ def test_intrinsics_by_least_squares(videos, tmp_path):
     truth = mupots.annotations(tmp_path, "TS7")
     agree = [j for j in range(17) if j not in (8, 11, 15)]
     noisy = replace(truth, annot2=truth.annot2 + np.random.default_rng(0).normal(0, 1, truth.annot2.shape))
-    assert tour.fit(noisy, agree) == pytest.approx(mupots.intrinsics(noisy))
+    rays = (noisy.annot3[..., agree, :2] / noisy.annot3[..., agree, 2:])[noisy.valid].reshape(-1, 2)
+    pixels = noisy.annot2[..., agree, :][noisy.valid].reshape(-1, 2)
+    lines = [np.polyfit(ray, pixel, 1) for ray, pixel in zip(rays.T, pixels.T, strict=True)]
+    assert np.array(lines).T.ravel() == pytest.approx(mupots.intrinsics(noisy))
+    assert mupots.intrinsics(noisy, agree) == mupots.intrinsics(noisy)
+    assert mupots.intrinsics(noisy, range(17)) != mupots.intrinsics(noisy)
     df = tour.intrinsics_bias(videos[1])
     apart = df.xs("without hips and spine", level=1)
     assert np.abs(apart.to_numpy()).max() < 1e-6 and (df.xs("17 joints", level=1).abs().max(axis=1) > 0.1).all()
