@@ -2,7 +2,7 @@
 # make test       everything that CI checks
 # make lab        JupyterLab, to read and change the notebooks
 # make notebooks  all notebooks, PROFILE=smoke, cpu, gpu or paper
-# make fuzz       10,000 damaged and hostile files for every reader; some 20 minutes
+# make fuzz       10,000 damaged and hostile files for every reader; half an hour
 # make lock       new exact versions in requirements.lock
 #
 # Needs git, make and Python 3.11 or newer; all else goes into .venv, once, and again when the lock changes.

@@ -15,7 +15,7 @@
 # rows, and which average; whether two rows can stem from one run; whether the text says what the table says; and what a number is worth
 # that was fitted to the truth before it was scored.
 #
-# - **Time and memory**: 15 s on a laptop in every profile, 0.7 GB.
+# - **Time and memory**: 15 s on a laptop (`smoke`: 10 s), 0.7 GB.
 # - **Data**: the papers' printed tables, which are part of mp3d. Section 6 also looks at the outputs that TDBU's authors published for 20
 #   real videos, `tdbu_mupots` (`mp3d data fetch tdbu_mupots`, 63 MB); without them it says so and goes on.
 # - **You need**: [`metrics.ipynb`](metrics.ipynb).
@@ -113,8 +113,8 @@ run.show(
 #   PI-Net over sequences; XNect is near the former. **Table 2** is over people, though its caption says images.
 # - **ORPM-AE, Human3.6M**: seven of nine averages are off by 0.1 to 0.7 mm. A mean over frames would explain it; nobody gives the counts.
 # - **ORPM-AE and PandaNet, Panoptic**: the Mean is not the plain one of the four scenarios. Nobody says which it is. One weight vector fits all
-#   five rows that ORPM-AE ran itself to 0.04 mm, as a mean over frames or people would. Zanfir's and MubyNet's, which it cites, do not fit;
-#   they were probably averaged elsewhere:
+#   five rows that ORPM-AE ran itself to 0.04 mm, as a mean over frames or people would. Those that it cites are off with
+#   these weights, Popa's by 0.3, Zanfir's by 2.4, MubyNet's by 8.0, and were probably averaged elsewhere; PandaNet's own row is off by 0.4:
 
 # %% tags=["nbval-ignore-output"]
 orpm = load("orpm_ae")

@@ -15,7 +15,7 @@
 # set of joints, and say what that cost. The picture above is the trouble in short: eleven lists of joints for one body, numbered
 # each in its own way; what is orange is another point of the body under a borrowed name.
 #
-# - **Time and memory**: 20 s on a laptop (`smoke`: 8 s), 0.5 GB.
+# - **Time and memory**: 20 s on a laptop (`smoke`: 15 s), 0.5 GB.
 # - **Data**: `mupots3d`, `muco3dhp`, `mpi_inf_3dhp`, `panoptic`, `jta`, `h36m`, `pw3d`, `coco2017`, `mpii`, each as a tiny fixture in its exact
 #   format, made here, or your own copy where `MP3D_DATA` has it; and the synthetic world `duet`. Nothing is downloaded.
 # - **You need**: [`start.ipynb`](start.ipynb), for the camera and the seventeen joints.
@@ -169,8 +169,8 @@ lost = tour.there_and_back(poses).rename(
 run.table(lost, "MPI17 to each joint set and back.", "there_and_back", protocol=f"{len(poses)} people of duet")
 
 # %% [markdown]
-# **Real people.** What a data set means by a name shows only on its own people. Measured on 4, 4 and 10 poses of the public samples of
-# mmpose (other people in each, so read orders of magnitude):
+# **Real people.** What a data set means by a name shows only on its own people. The table was measured once, on 4, 4 and 10 poses of the
+# public samples of mmpose, most of which may not be passed on, and is typed in (other people in each, so read orders of magnitude):
 
 # %% tags=["nbval-check-output"]
 table(tour.measured(), "Same names in three data sets, mm.")
@@ -205,8 +205,8 @@ for name, factor in (("OpenCV", 2), ("Human3.6M", 1)):
     print(f"{name}: {shift:.2f} px")
 
 # %% [markdown]
-# A quarter of a pixel. On the real samples the wrong factor costs 0.05 to 0.22 px, and no lens at all, as 3DMPPE has it, 1.2 to 3.4 px near the middle of
-# the picture; without Panoptic's lens joints are 6 to 13 px off on average, up to 59. The curves are of the fixtures' lenses, which are made up.
+# A quarter of a pixel. On 4 real frames of Human3.6M the wrong factor costs 0.05 to 0.22 px, and no lens at all, as 3DMPPE has it, at most 1.2 to
+# 3.4 px (`data_manifest.yaml`); without Panoptic's lens joints are 6 to 13 px off on average, up to 59 (a test on 4 real frames). The curves are of the fixtures' lenses, which are made up.
 
 # %% tags=["nbval-ignore-output"]
 rig = human36m.mmpose_cameras(next(roots["h36m"].rglob("cameras.pkl")))[9, "54138969"]
@@ -231,7 +231,7 @@ print(f"1167 for 1158 px, at the picture's edge: {960 * (1167 / 1158 - 1):.2f} p
 
 # %% [markdown]
 # **MuPoTS-3D** ships no intrinsics, but 2D and 3D joints: a line fit. In MPI-INF-3DHP, by the same laboratory, hips and spine are 0.6 to 2.1 px
-# off between 2D and 3D, by design, so the reader leaves them out. Does it matter? Here `duet` is written in MuPoTS' format with these three joints moved
+# off between 2D and 3D, by design (4 frames; `data_manifest.yaml`), so the reader leaves them out. Does it matter? Here `duet` is written in MuPoTS' format with these three joints moved
 # 2 px away from the pelvis in 2D.
 
 # %%
@@ -248,8 +248,8 @@ run.table(
 )
 
 # %% [markdown]
-# From one person the focal length is off by pixels; over a video most of it cancels, because people turn. Without the three joints it is exact. In
-# MPI-INF-3DHP one real person costs up to 1 px in f and 0.7 px in c.
+# From one person fx is off by 7 px; over a video that cancels, because people turn about the vertical. fy, off by half a pixel, hardly changes.
+# Without the three joints the camera is exact.
 #
 # ## 7. Round trips: what a format keeps
 #
@@ -299,7 +299,7 @@ print(f"  that one's pictures are {mupots.size('TS1')} px, TS10's {mupots.size('
 # %% [markdown]
 # In the first, (0, 0, 0) is a point on the dome's floor: it projects into the picture, where a wrong joint looks like a
 # joint. (The ankle is there, but its confidence is 0.1 sharp, and a joint counts above it.) In the second, the skeleton is valid in every way but
-# one. That is why readers test geometry and not names. The tests of `mp3d/data` hold over twenty such traps, found in released programs and files.
+# one. That is why readers test geometry and not names. The tests of `mp3d/data` hold many such traps (`pytest -k trap`), found in released programs and files.
 #
 # ## 9. What papers do not say, and what we chose
 #

@@ -15,7 +15,7 @@
 # questions to ask of a number before you compare it with another one. The picture above is the point: nobody has moved,
 # only the protocol.
 #
-# - **Time and memory**: 10 s on a laptop (`smoke`: 8 s), 0.7 GB.
+# - **Time and memory**: 15 s on a laptop (`smoke`: 10 s), 0.7 GB.
 # - **Data**: the synthetic world `duet`, made here, in the place of MuPoTS-3D. Your own predictions of the real
 #   data set are scored by `mp3d evaluate mupots`, by the same functions.
 # - **You need**: [`start.ipynb`](start.ipynb), which has MPJPE and 3DPCK by hand.
@@ -102,7 +102,7 @@ run.show(plots.poses_by_hand(cases, G), "by_hand", "Four wrong estimates (blue) 
 # Read the table by column, pencil in hand:
 #
 # - *30 % too large* costs every joint 30 % of its distance from the pelvis; giving the estimate the true bone lengths takes all of
-#   it away, and so does a Procrustes fit with scale. Size does not exist for 3DPCK.
+#   it away, and so does a Procrustes fit with scale. For the official 3DPCK size does not exist.
 # - *Arm stretched*: elbow and wrist are 160 mm off, so 12 of 14 joints are right. The upper arm, 340 mm long, is cut to the true 300 mm,
 #   which brings the elbow to $(-141, 265)$ from the shoulder, 145.5 mm off, and the wrist with it: all 14 are right.
 # - *Turned*: a rigid fit finds nothing wrong at all.
@@ -238,7 +238,7 @@ run.show(
 #   (PI-Net's Table 1 does, in six videos: [`audit.ipynb`](audit.ipynb)).
 # - *TDBU* matches by shape, so that nearly everybody finds a prediction and *all* is nearly *matched*; it rescales along the wrong
 #   bones. *TDBU, Procrustes* is what the same script offers instead: it turns, moves and scales each pose onto its truth, which gives
-#   19 points more than the official number, with predictions that did not change.
+#   19 points more than the official number over all people, with predictions that did not change.
 # - *SMAP* scores the same joints; only the neck hangs on another joint.
 # - In absolute mode TDBU's script puts each root on its *true* ray: of where somebody stands only the depth can be wrong.
 #
