@@ -18,6 +18,7 @@ import html
 import inspect
 import io
 import json
+import logging
 import os
 import platform
 import re
@@ -124,11 +125,15 @@ def png(figure: go.Figure) -> bytes | None:
         "scale": 1,
         "format": "png",
     }
+    before = logging.root.manager.disable
+    logging.disable()  # the browser's last words, cut short when it is closed, are logged as errors now and then
     try:
         raw = kaleido.calc_fig_sync(figure.to_dict(), opts=size, kopts={"path": path, "mathjax": False, "timeout": 60})
     except Exception as error:  # any failure of a foreign browser: the run goes on without pictures
         print(f"no PNG: {path} failed ({type(error).__name__}); the interactive figure is complete")
         return None
+    finally:
+        logging.disable(before)
     small = io.BytesIO()
     Image.open(io.BytesIO(raw)).convert("RGB").quantize(32, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
         small, "PNG", optimize=True

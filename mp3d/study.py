@@ -170,6 +170,7 @@ def _meaning(source: str) -> str:
 def interval(
     values: Float[np.ndarray, "seeds scenes"],
     weights: Float[np.ndarray, "scenes"] | None = None,
+    confidence: float = CONFIDENCE,
 ) -> tuple[float, float, float]:
     """Weighted mean of a seeds x scenes matrix with its bootstrap interval.
 
@@ -206,7 +207,9 @@ def interval(
     rows = np.average(values, axis=1, weights=weights, keepdims=True)
     columns = values.mean(0, keepdims=True)
     values = (  # what `mean` resamples from here on
-        values + (widening(seeds) - 1) * (rows - centre) + (widening(scenes) - 1) * (columns - centre)
+        values
+        + (widening(seeds, confidence) - 1) * (rows - centre)
+        + (widening(scenes, confidence) - 1) * (columns - centre)
     )
 
     def statistic(*samples, axis=-1):
@@ -218,7 +221,7 @@ def interval(
         statistic,
         n_resamples=4999,
         batch=500,
-        confidence_level=CONFIDENCE,
+        confidence_level=confidence,
         method="percentile",
         rng=0,
     )

@@ -121,14 +121,14 @@ def summarise(
     return pd.DataFrame.from_dict(rows, orient="index", dtype=float)
 
 
-def widening(count: int) -> float:
+def widening(count: int, confidence: float = CONFIDENCE) -> float:
     """By how much a percentile interval over so few values is too short; 1 for one value, which has no interval.
 
     It misses a factor sqrt(n / (n - 1)) of their spread and takes a normal quantile for one of Student's t.
     """
     if count == 1:
         return 1.0
-    tail = (1 + CONFIDENCE) / 2
+    tail = (1 + confidence) / 2
     return float(np.sqrt(count / (count - 1)) * t.ppf(tail, count - 1) / norm.ppf(tail))
 
 
