@@ -29,6 +29,7 @@ LAYERS = [
     {"files", "profiles"},
     {"skeletons", "camera"},
     {"scene"},
+    {"batch"},
     {"data", "synthetic"},
     {"codings"},
     {"nn"},
