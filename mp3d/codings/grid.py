@@ -13,7 +13,7 @@ from mp3d.errors import BadInput
 class Grid:
     """The cells of a map over a picture.
 
-    The cell in row i and column j covers [j s, (j+1) s) x [i s, (i+1) s) px and has its centre at ((j+0.5) s, (i+0.5) s).
+    The cell in row i and column j covers [j s, (j+1) s) x [i s, (i+1) s) px; its centre is ((j+0.5) s, (i+0.5) s).
     Targets and read-outs use the same `cells`: half a cell of difference between the two would cost s / 2 px.
 
     Parameters
