@@ -339,9 +339,16 @@ def capsules(
     body: Body, points: Float[np.ndarray, "... 22 3"]
 ) -> tuple[Float[np.ndarray, "... 19 3"], Float[np.ndarray, "... 19 3"], Float[np.ndarray, "... 19"]]:
     """The two ends (mm) and the radius (mm) of a body's capsules, in the order of `CAPSULES`."""
+    return skin(points, body.stature * body.girth)
+
+
+def skin(
+    points: Float[np.ndarray, "... 22 3"], size: Float[np.ndarray, "..."]
+) -> tuple[Float[np.ndarray, "... 19 3"], Float[np.ndarray, "... 19 3"], Float[np.ndarray, "... 19"]]:
+    """As `capsules`, from the points and what the radii are parts of: stature times girth, mm."""
     first = points[..., _FIRST, :]
     last = points[..., _LAST, :].copy()
-    radius = _RADII * (body.stature * body.girth)[..., None]
+    radius = _RADII * size[..., None]
     skull = last[..., _HEAD, :] - first[..., _HEAD, :]
     last[..., _HEAD, :] -= _unit(skull) * radius[..., _HEAD, None]  # the top touches head_top
     return first, last, np.broadcast_to(radius, first.shape[:-1])

@@ -40,11 +40,13 @@ class Performance:
     event : 1 while what the kind is about happens (hands met, a blow landed, a ball caught), down to 0 away
         from it; all 1 for kinds that couple always, all 0 for `apart`
     ball : centre of the ball in mm, NaN where there is none
+    table : x, z, radius, height of a round table's top in mm; None if there is none
     """
 
     points: Float[np.ndarray, "n F P 22 3"]
     event: Float[np.ndarray, "n F"]
     ball: Float[np.ndarray, "n F 3"]
+    table: Float[np.ndarray, "n 4"] | None = None
 
 
 @dataclass(eq=False)
@@ -90,10 +92,12 @@ class Actor:
         self.pose = replace(self.pose, head=(1 - weight) * self.pose.head + weight * aim)
 
 
-def _perform(actors: list[Actor], event: np.ndarray, ball: np.ndarray | None = None) -> Performance:
+def _perform(
+    actors: list[Actor], event: np.ndarray, ball: np.ndarray | None = None, table: np.ndarray | None = None
+) -> Performance:
     points = np.stack([actor.points() for actor in actors], 2)
     event = event + np.zeros(points.shape[:2])
-    return Performance(points, event, np.full((*event.shape, 3), np.nan) if ball is None else ball)
+    return Performance(points, event, np.full((*event.shape, 3), np.nan) if ball is None else ball, table)
 
 
 def _head(actor: Actor) -> np.ndarray:

@@ -1,65 +1,49 @@
 """Worlds: who meets where before which camera. Seeded streams of scenes and of short sequences.
 
-The same call gives the same bytes. `scenes` draws in blocks with a seed of their own each, so a shorter call is
-the beginning of a longer one; splits never share a random stream. Nobody passes through anybody by more than
+The same call gives the same bytes. A stream is drawn in blocks with a seed of their own each, so a shorter call is
+the beginning of a longer one, and any part of it can be had without what comes before; splits never share a random
+stream. Nobody passes through anybody by more than
 `MAX_PENETRATION`: 90 mm where lower arms meet (the capsules overlap when wrists touch), 30 mm anywhere else. Hands
 that shake come within 30 mm of each other, but for about 1 frame in 1,000, in which a joint limit holds an arm back
 (tests/synthetic/test_interactions.py measures it).
+
+Splits:
+
+- train, test: alike, of different random streams.
+- fov: as test, but every focal length and every distance is s times as large, s = 1.1 times the world's largest focal
+  length over its smallest, and at least 1.5. So all fields of view are narrower than any in training, pictures look
+  much as in training, and everybody is s times as far off.
+- overlap: in every scene the tight boxes of two people have an intersection over union above 0.3. Pairs may stand one
+  behind the other, and cameras 1.5 m high.
+- border: in every scene the border cuts somebody: some of their joints are in the image, at least a quarter is not.
+  Everybody has a joint in the image. Cameras look past the group.
 """
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import lru_cache
+from types import ModuleType
 from zlib import crc32
 
 import numpy as np
-from jaxtyping import Float
 
-from mp3d.camera import Camera, project
 from mp3d.errors import BadInput
-from mp3d.scene import Person, Scene
-from mp3d.skeletons import NATIVE
-from mp3d.synthetic.body import Body, penetration, sample_body, visibility
+from mp3d.scene import Scene
+from mp3d.synthetic import shots, street
+from mp3d.synthetic.gatherings import ALONE, GATHERINGS
 from mp3d.synthetic.interactions import INTERACTIONS
-from mp3d.synthetic.motion import Draw
+from mp3d.synthetic.shots import CHEST, MAX_PENETRATION, World, _shots
+from mp3d.synthetic.takes import Takes, join, largest_iou
+
+__all__ = ["DUET", "KINDS", "MAX_PENETRATION", "SPLITS", "STUDIO", "WORLDS", "Takes", "World", "_shots"]
+__all__ += ["films", "scenes", "sequences", "takes"]
 
 KINDS: tuple[str, ...] = tuple(INTERACTIONS)
-SPLITS = ("train", "test")
-# How deep the capsules of two people may pass into one another, mm: lower arms that meet; everything else.
-MAX_PENETRATION = 90.0, 30.0
-_BLOCK = 256  # scenes drawn together
-
-
-@dataclass(frozen=True)
-class World:
-    """What a world keeps of the real data it mirrors, in numbers.
-
-    Parameters
-    ----------
-    people : smallest and largest number of people
-    kinds : what they do
-    focal : px, drawn evenly on a logarithmic scale, for an image of `images[0]`'s height
-    images : (width, height) in px, one drawn for each scene
-    height : of the camera above the floor, mm
-    depth : of the group's centre from the camera, mm; at least what the picture needs to hold the people
-    pair_yaw : largest angle between the line that joins a pair and the image plane, rad
-    inside : the part of each person's joints that lies in the image at least, over a take
-    videos : (name, kind, people) of each test sequence
-    rate : frames a second
-    """
-
-    name: str
-    people: tuple[int, int]
-    kinds: tuple[str, ...]
-    focal: tuple[float, float]
-    images: tuple[tuple[int, int], ...]
-    height: tuple[float, float]
-    depth: tuple[float, float]
-    pair_yaw: float
-    inside: float
-    videos: tuple[tuple[str, str, int], ...]
-    rate: float = 12.5
-
+"""What people do in `duet`."""
+SPLITS = ("train", "test", "fov", "overlap", "border")
+MIN_IOU, MAX_INSIDE, SHIFT = 0.3, 0.75, 1.5
+"""Of the splits: two boxes' overlap, the part of somebody's joints in the image, the focal length's factor."""
 
 DUET = World(
     name="duet",
@@ -71,6 +55,7 @@ DUET = World(
     depth=(2500.0, 7000.0),
     pair_yaw=math.radians(60),
     inside=0.9,
+    indoors=0.5,
     videos=(
         ("D1", "handshake", 2),
         ("D2", "sparring", 2),  # MuPoTS-3D's TS2: taekwondo
@@ -102,83 +87,161 @@ films two people would stand; one kind of interaction a video; everyone's identi
 others. Not kept: pictures, clothes, furniture, ground that is not flat; MuPoTS's length (126 to 801 frames) and
 its actors, who come back from video to video (here everyone is new); its height-normalised skeletons (here each
 person has their own size); annotation errors. Motion is made by rules: it is smooth and purposeful, but poorer than
-people's.
+people's. `synthetic.mupots` takes it from TDBU's published estimates of MuPoTS-3D instead, where they are at hand.
 """
 
 STUDIO = World(
     name="studio",
     people=(3, 8),
-    kinds=("talk", "pass_ball", "mirrored_dance", "handshake", "high_five", "apart"),
+    kinds=(*GATHERINGS, "talk", "pass_ball", "mirrored_dance", "handshake", "high_five", "apart"),
     focal=(1390.0, 1870.0),
     images=((1920, 1080),),
     height=(2500.0, 4000.0),
-    depth=(2600.0, 4800.0),
+    depth=(1500.0, 3700.0),
     pair_yaw=math.pi,
-    inside=0.6,
+    inside=0.3,
+    fit=0.5,
+    pan=0.15,
+    tilt=math.radians(5),
+    indoors=1.0,
     videos=(
-        ("P1", "talk", 3),
-        ("P2", "talk", 6),
-        ("P3", "talk", 8),
-        ("P4", "apart", 5),
-        ("P5", "apart", 7),
-        ("P6", "pass_ball", 4),
-        ("P7", "handshake", 5),
-        ("P8", "mirrored_dance", 4),
+        ("P1", "haggling", 3),
+        ("P2", "haggling", 3),
+        ("P3", "mafia", 8),
+        ("P4", "mafia", 6),
+        ("P5", "ultimatum", 7),
+        ("P6", "ultimatum", 5),
+        ("P7", "pizza", 6),
+        ("P8", "pizza", 4),
+        ("P9", "mirrored_dance", 4),
+        ("P10", "pass_ball", 4),
+        ("P11", "apart", 7),
+        ("P12", "talk", 6),
     ),
 )
 """Mirrors CMU Panoptic: three to eight people in a domed room of 5 m, seen from above.
 
 Kept: the number of people, HD images and focal lengths, cameras at 2.5 to 4 m that look down into the middle, people
-who stand, sit, talk and play close together, much occlusion, joints that fall out of the image. Not kept: the games'
-rules (haggling, mafia, ultimatum), tables, instruments, the lens's distortion, the calibrated set of 31 cameras (here
-each scene has one of its own), Panoptic's joints (19, hips 200 mm apart) and its missing ones.
+who stand, sit, talk and play close together, much occlusion, people cut by the image's border. Of the social games:
+three who stand and haggle, a circle that accuses in turn (Mafia), two rows or a ring seated round a table (Ultimatum),
+people who stand round a table, reach for something and eat (Pizza). Not kept: the games' rules, roles and talk, chairs,
+things on the table and in the hands, instruments, the lens's distortion, the calibrated set of 31 cameras (here
+each scene has one of its own), Panoptic's joints (19, hips 200 mm apart) and its missing ones. Tables are round, and
+`Takes.visibility` does not know of them: a renderer does.
 """
 
-WORLDS: dict[str, World] = {world.name: world for world in (DUET, STUDIO)}
+SOLO = World(
+    name="solo",
+    people=(1, 1),
+    kinds=tuple(ALONE),
+    focal=(1143.0, 1150.0),
+    images=((1000, 1002), (1000, 1000), (1000, 1000), (1000, 1002)),
+    height=(1450.0, 1600.0),
+    depth=(3000.0, 6000.0),
+    pair_yaw=0.0,
+    inside=0.9,
+    pan=0.0,
+    tilt=0.0,
+    corners=(
+        (2000.0, 4100.0, 1450.0),
+        (-1900.0, 4200.0, 1500.0),
+        (2100.0, -4000.0, 1550.0),
+        (-2000.0, -4150.0, 1600.0),
+    ),
+    indoors=1.0,
+    videos=tuple((f"S{i}", kind, 1) for i, kind in enumerate(ALONE, 1)),
+)
+"""Mirrors Human3.6M: one person in a room with four fixed cameras.
+
+Kept: four cameras at the room's corners, at chest to eye height, always the same ones; images of 1000 x 1000 and
+1000 x 1002 px, focal lengths of about 1145 px; a person who stands, talks, waves, reaches, kicks, sits, walks or
+dances 3 to 6 m away, anywhere in the middle of the room and turned any way. Not kept: the lenses' distortion, a
+calibration of anybody's, principal points off the middle, the fifteen actions and their props, chairs, the eleven
+actors (here everyone is new), 50 frames a second.
+"""
+
+STREET = World(
+    name="street",
+    people=(0, 60),
+    kinds=tuple(street.KINDS),
+    focal=(1158.0, 1158.0),
+    images=((1920, 1080),),
+    height=(1500.0, 6000.0),
+    depth=(3000.0, 100000.0),
+    pair_yaw=math.pi,
+    inside=0.5,
+    tilt=math.radians(3),
+    indoors=0.0,
+    videos=(
+        ("C1", "passing", 8),
+        ("C2", "gathered", 12),
+        ("C3", "mixed", 21),
+        ("C4", "passing", 30),
+        ("C5", "gathered", 40),
+        ("C6", "mixed", 60),
+    ),
+    crowd=True,
+    block=64,
+)
+"""Mirrors JTA: up to 60 people, 21 on average, 3 to 100 m from a camera in a street.
+
+Kept: the size of images and the focal length; the number of people; the shares of people within 10, 20, 30, 40 and
+100 m (about); people who walk alone or in step, stand in groups and talk, sit; cameras 1.5 to 6 m high that look down
+at somebody 8 to 40 m off; nobody passes through anybody. Not kept: houses, cars and trees, which in JTA hide many
+people (here people alone hide people), slopes and stairs, cameras that move, people nearer than 3 m, running, JTA's 22
+joints, 30 frames a second.
+"""
+
+WORLDS: dict[str, World] = {world.name: world for world in (DUET, STUDIO, STREET, SOLO)}
 
 
-def scenes(world: str, count: int, seed: int, split: str = "train", kinds: Iterable[str] | None = None) -> list[Scene]:
-    """Independent single frames: every scene has its own people, kind, moment and camera.
+def takes(
+    world: str, count: int, seed: int, split: str = "train", kinds: Iterable[str] | None = None, start: int = 0
+) -> Takes:
+    """The frames start ... start + count - 1 of a stream: each has its own people, kind, moment and camera.
 
     Parameters
     ----------
-    world : "duet" or "studio"
+    world : a name in `WORLDS`
     kinds : only these of the world's kinds; all, equally often, if None
+    start : any; what is drawn is whole blocks of `World.block` frames, of which the last four are remembered
 
     Raises
     ------
     BadInput
-        for an unknown world, split or kind, or a negative count
+        for an unknown world, split or kind, or a negative count or start
     """
     place, kinds = _world(world, split), tuple(kinds) if kinds is not None else None
     chosen = place.kinds if kinds is None else kinds
     for kind in chosen:
         if kind not in place.kinds:
             raise BadInput("scenes", "kinds", repr(kind), "some of " + ", ".join(place.kinds))
-    if count < 0 or not chosen:
-        raise BadInput("scenes", "count, kinds", (count, chosen), "a count >= 0 and a kind")
-    made: list[Scene] = []
-    while len(made) < count:
-        made += _block(place, seed, split, chosen, start=len(made))
-    return made[:count]
+    if min(count, start) < 0 or not chosen:
+        raise BadInput("scenes", "count, start, kinds", (count, start, chosen), "count and start >= 0 and a kind")
+    first = start - start % place.block
+    parts = [_block(place, split, seed, chosen, at) for at in range(first, max(start + count, first + 1), place.block)]
+    return join(parts)[start - first : start - first + count]
 
 
-def _block(world: World, seed: int, split: str, kinds: tuple[str, ...], start: int) -> list[Scene]:
-    rng = _stream(world, split, "scenes", seed, start)
-    kind = rng.integers(len(kinds), size=_BLOCK)
-    people = rng.integers(world.people[0], world.people[1] + 1, size=_BLOCK)
-    made: dict[int, Scene] = {}
-    for k, p in sorted(set(zip(kind.tolist(), people.tolist(), strict=True))):
-        slots = np.flatnonzero((kind == k) & (people == p)).tolist()
-        for shots in _shots(world, kinds[k], p, rng, len(slots)):
-            for slot, i in zip(slots, range(len(shots.k)), strict=False):
-                made[slot] = shots.scene(i, 0, world.name, f"{split}-{seed}", start + slot, kinds[k])
-            slots = slots[len(shots.k) :]
-    return [made[slot] for slot in range(_BLOCK)]
+def scenes(
+    world: str,
+    count: int,
+    seed: int,
+    split: str = "train",
+    kinds: Iterable[str] | None = None,
+    start: int = 0,
+) -> list[Scene]:
+    """`takes` as scenes."""
+    return takes(world, count, seed, split, kinds, start).scenes()
 
 
-def sequences(world: str, seed: int, split: str = "test", frames: int = 50) -> list[list[Scene]]:
-    """The world's videos: one kind of interaction each, the same people, a fixed camera, 12.5 frames a second.
+@lru_cache(maxsize=4)
+def _block(place: World, split: str, seed: int, kinds: tuple[str, ...], start: int) -> Takes:
+    return _source(place).block(place, kinds, _stream(place, split, "scenes", seed, start), split, seed, start)
+
+
+def films(world: str, seed: int, split: str = "test", frames: int = 50) -> list[Takes]:
+    """The world's videos: one kind of interaction each, the same people, a fixed camera, `World.rate` frames a second.
 
     Raises
     ------
@@ -188,137 +251,61 @@ def sequences(world: str, seed: int, split: str = "test", frames: int = 50) -> l
     place = _world(world, split)
     if frames < 1:
         raise BadInput("sequences", "frames", frames, "at least 1")
+    if place.wanted is not None:
+        raise BadInput("sequences", "split", repr(split), "one of train, test, fov: the others are single frames")
     made = []
     for i, (name, kind, people) in enumerate(place.videos):
         rng = _stream(place, split, "sequences", seed, i)
-        shots = next(_shots(place, kind, people, rng, 1, frames))
-        made.append([shots.scene(0, f, world, name, f, kind) for f in range(frames)])
+        made.append(_source(place).video(place, name, kind, people, rng, split, seed, frames))
     return made
 
 
+def sequences(world: str, seed: int, split: str = "test", frames: int = 50) -> list[list[Scene]]:
+    """`films` as scenes."""
+    return [film.scenes() for film in films(world, seed, split, frames)]
+
+
 def _world(name: str, split: str) -> World:
+    """The world as the split changes it."""
     if name not in WORLDS:
         raise BadInput("synthetic.worlds", "world", repr(name), "one of " + ", ".join(WORLDS))
     if split not in SPLITS:
         raise BadInput("synthetic.worlds", "split", repr(split), "one of " + ", ".join(SPLITS))
-    return WORLDS[name]
+    world = WORLDS[name]
+    if split == "fov":
+        s = max(SHIFT, 1.1 * world.focal[1] / world.focal[0])
+        corners = tuple((s * x, s * z, CHEST + s * (h - CHEST)) for x, z, h in world.corners)
+        focal, depth = (tuple(s * value for value in pair) for pair in (world.focal, world.depth))
+        height = tuple(CHEST + s * (value - CHEST) for value in world.height)  # cameras look down as steeply
+        return replace(world, focal=focal, depth=depth, height=height, corners=corners)
+    if split == "overlap":
+        if world.people[1] < 2:
+            raise BadInput("synthetic.worlds", "split", f"'overlap' of {name}", "a world of two people or more")
+        height = min(world.height[0], 1500.0), world.height[1]  # from above, people rarely overlap
+        return replace(world, pair_yaw=math.pi, height=height, wanted=_overlap)
+    if split == "border":
+        return replace(world, inside=0.0, pan=0.3, tilt=math.radians(8), wanted=_cut)
+    return world
+
+
+def _source(place: World) -> ModuleType:
+    return street if place.crowd else shots
+
+
+def _overlap(uv: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """(n,) of joints in px (n, F, P, 17, 2): two people's boxes overlap in every frame."""
+    return (largest_iou(uv) > MIN_IOU).all(-1)
+
+
+def _cut(uv: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """(n,) of what is inside the image (n, F, P, 17): the border cuts somebody in every frame, nobody is out of it."""
+    share = inside.mean(-1)
+    somebody = np.isfinite(uv).all((-1, -2))
+    cut = ((share > 0) & (share <= MAX_INSIDE)).any(-1) & ((share > 0) | ~somebody).all(-1)
+    return cut.all(-1)
 
 
 def _stream(world: World, split: str, what: str, seed: int, index: int) -> np.random.Generator:
     """A random stream of its own for every world, split, purpose, seed and part."""
     purpose = crc32(f"{world.name}/{split}/{what}".encode())
     return np.random.default_rng([purpose, seed, index])
-
-
-@dataclass(frozen=True, eq=False)
-class Shots:
-    """n takes of F frames with P people: what happens, and what the camera makes of it."""
-
-    bodies: Body  # (n, 1, P)
-    points: Float[np.ndarray, "n F P 22 3"]  # camera frame, mm; the MPI17 joints come first
-    k: Float[np.ndarray, "n 4"]
-    image: np.ndarray  # (n, 2) width, height
-    rotation: Float[np.ndarray, "n 3 3"]
-    translation: Float[np.ndarray, "n 3"]
-    uv: Float[np.ndarray, "n F P 17 2"]
-    visibility: np.ndarray  # (n, F, P, 17)
-
-    def scene(self, i: int, f: int, world: str, sequence: str, frame: int, kind: str) -> Scene:
-        """Frame `f` of take `i`."""
-        fx, fy, cx, cy = self.k[i].tolist()
-        size = self.image[i].tolist()
-        camera = Camera(fx, fy, cx, cy, *size, self.rotation[i], self.translation[i])
-        people = tuple(
-            Person(self.points[i, f, p, :17], self.uv[i, f, p], self.visibility[i, f, p], _ALL, p)
-            for p in range(self.points.shape[2])
-        )
-        return Scene(camera, people, world, sequence, frame, kind)
-
-
-_ALL = np.full(17, NATIVE, np.uint8)
-
-
-def _shots(
-    world: World, kind: str, people: int, rng: np.random.Generator, count: int, frames: int = 1
-) -> Iterator[Shots]:
-    """Takes that keep the world's promises, `count` in all; those that do not are drawn anew."""
-    while count > 0:
-        n = min(count + count // 2 + 4, 64 if frames == 1 else 8)
-        bodies = sample_body(rng, (n, 1, people))
-        t = rng.uniform(0, 20, (n, 1)) + np.arange(frames) / world.rate
-        act = INTERACTIONS[kind](Draw(rng, n), bodies, t)
-        k, image, rotation, translation = _cameras(world, rng, act.points)
-        shape = (n, frames, people, -1, 3)
-        points = act.points.reshape(n, -1, 3) @ rotation.swapaxes(1, 2) + translation[:, None]
-        points = points.reshape(shape)
-        uv = project(points[..., :17, :], k[:, None, None, None])
-        inside = ((uv >= 0) & (uv < image[:, None, None, None])).all(-1)
-        keep = (points[..., 2] > 0.6 * world.depth[0]).all((1, 2, 3)) & _clear(bodies, act.points)
-        keep &= (inside.mean((1, 3)) >= world.inside).all(1)
-        keep = np.flatnonzero(keep)[:count]
-        if len(keep):
-            count -= len(keep)
-            bodies, points, inside = bodies[keep], points[keep], inside[keep]
-            seen = visibility(bodies, points, inside)
-            yield Shots(bodies, points, k[keep], image[keep], rotation[keep], translation[keep], uv[keep], seen)
-
-
-def _clear(bodies: Body, points: np.ndarray) -> np.ndarray:
-    """(n,) whether in all frames nobody passes through anybody by more than `MAX_PENETRATION`."""
-    good = np.ones(len(points), bool)
-    low, high = points.min(-2), points.max(-2)  # the joints' boxes, (n, F, P, 3)
-    skin = 0.06 * (bodies.stature * bodies.girth)[..., None]  # no capsule is thicker
-    arms, rest = MAX_PENETRATION
-
-    def depth(which: np.ndarray, a: int, b: int, contact: bool) -> np.ndarray:
-        some, shape = bodies[which], points[which]
-        return penetration(some[..., a], shape[..., a, :, :], some[..., b], shape[..., b, :, :], contact)
-
-    for b in range(points.shape[2]):
-        for a in range(b):
-            room = (
-                np.maximum(low[:, :, a] - high[:, :, b], low[:, :, b] - high[:, :, a]) - skin[:, :, a] - skin[:, :, b]
-            )
-            near = np.flatnonzero(good & (room < 0).all(-1).any(1))  # the others' boxes are apart
-            found = depth(near, a, b, True)
-            good[near] = (found <= arms).all(1)
-            deep = near[good[near] & (found > rest).any(1)]  # which only arms may be
-            good[deep] = (depth(deep, a, b, False) <= rest).all(1)
-    return good
-
-
-def _cameras(world: World, rng: np.random.Generator, points: np.ndarray) -> tuple[np.ndarray, ...]:
-    """One camera a take (k, image size, rotation, translation), the group turned and put before it."""
-    n = len(points)
-    image = np.array(world.images)[rng.integers(len(world.images), size=n)]
-    focal = np.exp(rng.uniform(*np.log(world.focal), n))
-    # Turn the group about its middle; either end of a pair may stand on the left.
-    turn = rng.uniform(-world.pair_yaw, world.pair_yaw, n) + np.pi * rng.integers(2, size=n)
-    roots = points[:, :, :, 14, ::2]  # (n, F, P, 2)
-    middle = (roots.min((1, 2)) + roots.max((1, 2))) / 2
-    c, s = np.cos(turn), np.sin(turn)
-    gap = roots - middle[:, None, None]
-    across = np.abs(c[:, None, None] * gap[..., 0] + s[:, None, None] * gap[..., 1]).max((1, 2))
-    deep = np.abs(c[:, None, None] * gap[..., 1] - s[:, None, None] * gap[..., 0]).max((1, 2))
-    # Far enough off to hold the people in the picture, in height and in width.
-    least = np.maximum(world.depth[0] + deep, 2150 * focal / image[:, 1])
-    least = np.minimum(np.maximum(least, (2 * across + 900) * focal / image[:, 0]), world.depth[1])
-    depth = least + (world.depth[1] - least) * rng.random(n) ** 1.5
-    height = rng.uniform(*world.height, n)
-    pitch = np.arctan2(height - 930, depth) + rng.normal(0, np.deg2rad(1.2), n)
-    pan = rng.normal(0, 0.05, n) * image[:, 0] / focal
-    zero, one = np.zeros(n), np.ones(n)
-
-    def matrix(*rows: np.ndarray) -> np.ndarray:
-        return np.stack(rows, -1).reshape(n, 3, 3)
-
-    place = np.stack([zero, height, depth], -1)  # of the middle's floor below and before the camera
-    around = matrix(c, zero, s, zero, one, zero, -s, zero, c)
-    aside = matrix(np.cos(pan), zero, np.sin(pan), zero, one, zero, -np.sin(pan), zero, np.cos(pan))
-    down = matrix(one, zero, zero, zero, np.cos(pitch), -np.sin(pitch), zero, np.sin(pitch), np.cos(pitch))
-    look = down @ aside
-    rotation = look @ around
-    origin = np.stack([middle[:, 0], zero, middle[:, 1]], -1)
-    translation = (look @ place[..., None] - rotation @ origin[..., None])[..., 0]
-    k = np.stack([focal, focal, image[:, 0] / 2, image[:, 1] / 2], -1)
-    return k, image, rotation, translation

@@ -169,7 +169,7 @@ def test_outside_a_clone_it_is_missing(tmp_path):
 
 def test_all_data_sets_are_there():
     assert set(IDS) == {*worlds.WORLDS, "mupots3d", *set().union(*READERS.values())}
-    with pytest.raises(BadInput, match="one of duet, studio, mupots3d"):
+    with pytest.raises(BadInput, match="one of duet, studio, street, solo, mupots3d"):
         manifest.get("mupots")
 
 
