@@ -1,0 +1,118 @@
+"""The time of each coding for one picture: encode, and decode with grouping.
+
+Run by hand: `python benchmarks/codings.py`. Medians of 50 calls in one process. Asked of a processor at 128x96 px:
+encode in 5 ms for 3 people, decode with grouping in 5 ms for 3 and in 10 ms for 20. Exits with an error above that.
+Maps of stride 4 (32x24 cells), as networks have them, and of stride 1.
+"""
+
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+
+from mp3d.codings import affinity, anchors, depth, heatmaps, orpm, tags
+from mp3d.codings.grid import Grid
+from mp3d.experiments.codings.crowds import crowd
+from mp3d.skeletons import MPI17
+
+LIMITS = {"encode": {3: 5.0}, "decode": {3: 5.0, 20: 10.0}}
+"""ms, by number of people."""
+ROOT = MPI17.root
+
+
+def milliseconds(run: Callable[[], object]) -> float:
+    """The median of 50 calls after 3."""
+    taken = []
+    for _ in range(53):
+        start = time.perf_counter()
+        run()
+        taken.append(1000 * (time.perf_counter() - start))
+    return statistics.median(taken[3:])
+
+
+def timings(people: int, stride: int) -> dict[str, tuple[float, float]]:
+    """(encode, decode) in ms of every coding, for one picture with so many people."""
+    batch = crowd(people, seed=0, scenes=1)
+    scale = 0.5  # from 256x160 to 128 columns; 80 of the 96 rows are used
+    uv, on, xyz = batch.uv * scale, batch.labelled, batch.xyz
+    grid, bones = Grid.over(128, 96, stride), MPI17.limbs
+    z, there = xyz[:, :, ROOT, 2], on[:, :, ROOT]
+    steps = orpm.to_bones(xyz)
+    maps = heatmaps.encode(uv, on, grid, 1.5)
+    names = torch.arange(float(uv.shape[1]))[None] * 10
+    tag_maps = tags.encode(uv, on, names, grid)
+    fields = affinity.encode(uv, on, bones, grid, 1.5)
+    poses, _ = orpm.encode(steps, uv, on, z, grid)
+    root_map, _ = depth.encode_root(z, uv[:, :, ROOT], there, grid)
+    part_maps, _ = depth.encode_parts(xyz[..., 2], uv, on, bones, grid, 1.5)
+    boxes = anchors.pose_box(uv)
+    sizes = anchors.kmeans(boxes[0, :, 2:], min(6, people))
+    every = anchors.grid_anchors(sizes, grid)
+    a, b = ([bone[i] for bone in bones] for i in (0, 1))
+
+    def grouped(peaks):
+        return tags.group(peaks, tags.read(tag_maps, peaks.cell))
+
+    def associated(peaks):
+        order = peaks.found[0, ROOT].nonzero()[:, 0]
+        return affinity.associate(affinity.links(fields, peaks, bones, grid)[0], peaks.uv[0], bones, ROOT, order)
+
+    def relative():
+        dz = depth.read_parts(part_maps, uv[:, :, a], uv[:, :, b], grid)
+        return depth.chain(dz, depth.read_root(root_map, uv[:, :, ROOT], grid), bones)
+
+    def kept():
+        person, overlap = anchors.assign(every, boxes[0])
+        score = anchors.pono(person, overlap, boxes.shape[1])
+        good = score > 0.5
+        return anchors.nms(every[good], score[good])
+
+    def clocked(encode, decode):
+        return milliseconds(encode), milliseconds(decode)
+
+    return {
+        "heatmaps + tags": clocked(
+            lambda: (heatmaps.encode(uv, on, grid, 1.5), tags.encode(uv, on, names, grid)),
+            lambda: grouped(heatmaps.peaks(maps, grid)),
+        ),
+        "heatmaps + part affinity fields": clocked(
+            lambda: (heatmaps.encode(uv, on, grid, 1.5), affinity.encode(uv, on, bones, grid, 1.5)),
+            lambda: associated(heatmaps.peaks(maps, grid)),
+        ),
+        "occlusion-robust pose maps": clocked(
+            lambda: orpm.encode(steps, uv, on, z, grid),
+            lambda: orpm.from_bones(orpm.read(poses, uv, on, grid, "paper", torch.zeros(17, 3))[0]),
+        ),
+        "root depth + part relative depth": clocked(
+            lambda: (
+                depth.encode_root(z, uv[:, :, ROOT], there, grid),
+                depth.encode_parts(xyz[..., 2], uv, on, bones, grid, 1.5),
+            ),
+            relative,
+        ),
+        "anchors": clocked(lambda: anchors.assign(every, boxes[0]), kept),
+    }
+
+
+def main() -> None:
+    """Print the tables; exit with 1 where a limit is not kept."""
+    print(
+        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}\n"
+    )
+    print("| stride | people | coding | encode, ms | decode, ms | |\n|---|---|---|---|---|---|")
+    bad = False
+    for stride in (4, 1):
+        for people in (3, 20):
+            for name, times in timings(people, stride).items():
+                limits = [LIMITS[what].get(people, float("inf")) for what in ("encode", "decode")]
+                late = any(t > limit for t, limit in zip(times, limits, strict=True))
+                bad |= late and stride == 4
+                print(f"| {stride} | {people} | {name} | {times[0]:.2f} | {times[1]:.2f} | {'late' * late} |")
+    sys.exit(bad)
+
+
+if __name__ == "__main__":
+    main()
