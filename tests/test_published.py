@@ -48,7 +48,7 @@ def test_every_table_of_the_paper_is_here():
         "T5": (4, 2),
         "T6": (8, 3),
     }
-    assert papers() == ["orpm_ae", "pandanet", "pinet", "smap", "tdbu"]
+    assert papers() == ["orpm_ae", "pandanet", "pinet", "smap", "tdbu", "threedmppe"]
     assert list(PINET.tables["T3"].columns[:-1]) == list(JOINT_GROUPS)
     assert list(PINET.row("joints/count").values()) == [len(joints) for joints in JOINT_GROUPS.values()]
 
