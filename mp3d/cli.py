@@ -27,7 +27,7 @@ app.add_typer(evaluate_app, name="evaluate")
 
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 QUIET = ["--log-level=ERROR"]  # else each kernel warns the terminal of its local sockets
-ACCEPTED = (".png", ".csv")  # what an accepted run keeps of its files, beside claims and run.json
+ACCEPTED = (".png", ".jpg", ".csv")  # what an accepted run keeps of its files, beside claims and run.json
 BEGIN, END = "<!-- claims:begin -->", "<!-- claims:end -->"
 
 Profile = Annotated[str, typer.Option(help=", ".join(["auto", *PROFILES]))]

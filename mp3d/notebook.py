@@ -39,6 +39,7 @@ import plotly.graph_objects as go
 import torch
 from IPython import get_ipython
 from IPython.display import display as show_bundle
+from jaxtyping import UInt8
 from PIL import Image
 from plotly.offline import get_plotlyjs
 
@@ -153,11 +154,12 @@ def make_folder(where: str, folder: Path) -> None:
 
 # ------------------------------------------------------------------------------------ what is shown
 def display(text: str, **rich: object) -> None:
-    """Show one output in several forms: plain `text`, and `html`, `markdown`, `png`, `plotly`."""
+    """Show one output in several forms: plain `text`, and `html`, `markdown`, `png`, `jpeg`, `plotly`."""
     kinds = {
         "html": "text/html",
         "markdown": "text/markdown",
         "png": "image/png",
+        "jpeg": "image/jpeg",
         "plotly": "application/vnd.plotly.v1+json",
     }
     if get_ipython() is None:  # a plain Python process
@@ -354,6 +356,17 @@ class Run:
             plotly={**json.loads(figure.to_json()), "config": {"responsive": True}},
             png=base64.b64encode(picture).decode() if picture else None,
         )
+
+    def picture(self, pixels: UInt8[np.ndarray, "H W 3"], name: str, caption: str) -> None:
+        """Show a picture, e.g. of `plots.sheet`, as JPEG, and keep it for `finish`."""
+        stored = io.BytesIO()
+        Image.fromarray(pixels).save(stored, "JPEG", quality=70, optimize=True)
+        self._keep(name, ".jpg", stored.getvalue())
+        coded = base64.b64encode(stored.getvalue()).decode()
+        words = html.escape(caption)
+        shown = f'<img src="data:image/jpeg;base64,{coded}" alt="{words}"/>'
+        self._page.append(f"<figure>{shown}<figcaption>{words}</figcaption></figure>")
+        display(f"Picture {name}: {caption}", jpeg=coded)
 
     def table(
         self,

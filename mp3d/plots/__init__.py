@@ -13,35 +13,45 @@ from mp3d.plots.charts import (
     learning_curves,
     over_time,
 )
+from mp3d.plots.codings import curves, gammas
 from mp3d.plots.joints import joint_sets, lens_gap, neck_rule, side_by_side, source_map
 from mp3d.plots.lessons import hand_check, joint_chart
+from mp3d.plots.pictures import drawn_people, layers, overlay, sheet
 from mp3d.plots.protocols import matching, poses_by_hand, protocol_slide, threshold_curve
+from mp3d.plots.worlds import world_statistics
 
 __all__ = [
     "attention_by_distance",
     "attention_matrix",
     "averages",
     "coupling",
+    "curves",
     "depth_errors",
     "depth_scatter",
+    "drawn_people",
     "error_by_distance",
     "forest",
     "gain_by_joint",
     "gain_by_sequence",
+    "gammas",
     "hand_check",
     "joint_chart",
     "joint_sets",
+    "layers",
     "learning_curves",
     "lens_gap",
     "matching",
     "neck_rule",
     "over_time",
+    "overlay",
     "poses_by_hand",
     "protocol_slide",
     "scene_2d",
     "scene_sheet",
+    "sheet",
     "side_by_side",
     "skeletons_3d",
     "source_map",
     "threshold_curve",
+    "world_statistics",
 ]
