@@ -168,3 +168,65 @@ def jta_focal(rows):
     uv = rows[:, 3:5] - [960, 540]
     ray = rows[:, 5:7] / rows[:, 7:8]
     return (uv * ray).sum() / (ray**2).sum()
+
+
+# -- worlds -----------------------------------------------------------------------------------------------
+
+
+def height_in_px(height, distance, focal):
+    """How high something of `height` mm is at `distance` mm, in px."""
+    return focal * height / distance
+
+
+def outline(radius, z, focal):
+    """The radius of a ball's outline, in px, for a ball straight ahead: its tangent leaves at arcsin(r / z)."""
+    return focal * radius / np.sqrt(z**2 - radius**2)
+
+
+def nearest(pixel, depth, pixels):
+    """A depth buffer: for each pixel the number of the nearest surface, the first of equals, -1 for none."""
+    best = [-1] * pixels
+    for i, place in enumerate(pixel):
+        if best[place] < 0 or depth[i] < depth[best[place]]:
+            best[place] = i
+    return best
+
+
+# -- threedmppe -------------------------------------------------------------------------------------------
+
+
+def k_of(side, focal):
+    """The distance in mm at which something of 2 m x 2 m fills a square of `side` px."""
+    return 2000 * focal / side
+
+
+def error_of_a_child(depth, size):
+    """How much too far somebody is put, in mm, who is `size` times an adult and gets an adult's gamma."""
+    return depth / size - depth
+
+
+def to_camera(place, n, square, z, f, c):
+    """X, Y, Z in mm of a joint at cells (a, b) and bin d of a volume with n a side, in the square (x, y, side)."""
+    a, b, d = place
+    x, y, side = square
+    far = z + (d / n - 0.5) * 2000
+    return [(x + a * side / n - c[0]) * far / f, (y + b * side / n - c[1]) * far / f, far]
+
+
+# -- codings ----------------------------------------------------------------------------------------------
+
+
+def top(low, middle, high):
+    """How far the top of a Gaussian is from the middle of three neighbouring values, in cells."""
+    a, b, c = np.log([low, middle, high])
+    return (a - c) / (2 * (a - 2 * b + c))
+
+
+def wrist_is_read(p):
+    """The probability that a wrist's bone is read exactly: at the wrist alone, or at any of five sites."""
+    return 1 - p, 1 - p**5
+
+
+def iou_apart(d):
+    """The IoU of two boxes of one size, apart by `d` of their width; NMS at 0.5 removes one below d = 1/3."""
+    return max(0.0, 1 - d) / (1 + min(d, 1))

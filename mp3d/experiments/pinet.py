@@ -18,23 +18,23 @@ from jaxtyping import Float
 
 import mp3d.camera
 import mp3d.metrics
-import mp3d.nn
 import mp3d.papers.pinet as pinet
 import mp3d.scene
 import mp3d.skeletons
-import mp3d.synthetic
 import mp3d.training
 from mp3d.errors import BadInput
 from mp3d.metrics.errors import joint_errors, mpjpe, pa_mpjpe
 from mp3d.metrics.pck import auc3d, pck3d_by_group, rescale_bones
+from mp3d.nn import gcn
 from mp3d.papers.pinet import PINet, PINetConfig, Sequences
 from mp3d.scene import Scene
-from mp3d.study import Study, digest
-from mp3d.synthetic import worlds
+from mp3d.study import KEYS, Study, digest
+from mp3d.synthetic import body, estimator, interactions, motion, shots, takes, worlds
 from mp3d.synthetic.estimator import calibrated, estimate
 
-TRAINING = (pinet, mp3d.training, mp3d.nn, mp3d.synthetic)
-"""The code on which a trained network depends; its scores depend on more, see `study`."""
+TRAINING = (pinet, mp3d.training, gcn, worlds, shots, takes, body, motion, interactions, estimator)
+"""The code on which a trained network depends, no more: pictures and other networks leave it alone. Its scores depend
+on more, see `study`."""
 
 VARIANTS = {
     "pinet": PINetConfig(),
@@ -152,10 +152,10 @@ def seed_range(seed: int, seeds: int) -> range:
 def spread(table: pd.DataFrame) -> pd.DataFrame:
     """Give the retests, columns "metric@variant" of a study's table, rows of their own."""
     plain = [column for column in table if "@" not in column]
-    tables = [table[plain]]
+    tables = [table[plain]] if len(plain) > len(KEYS) else []
     for name in dict.fromkeys(column.split("@")[1] for column in table if "@" in column):
         columns = {c: c.split("@")[0] for c in table if c.endswith("@" + name)}
-        rows = table[[*plain[:4], *columns]].dropna(subset=list(columns)).rename(columns=columns)
+        rows = table[[*KEYS, *columns]].dropna(subset=list(columns), how="all").rename(columns=columns)
         tables.append(rows.assign(variant=name))
     return pd.concat(tables, ignore_index=True)
 

@@ -37,7 +37,7 @@ def test_findings_are_the_audits_and_their_counts():
     table = counts()
     assert list(table.index) == ["PI-Net", "SMAP", "ORPM-AE", "PandaNet", "TDBU"]
     assert (table["audits"] == table["holds"] + table["contradicted"]).all()
-    assert set(NAMES) == set(papers())
+    assert set(NAMES) == set(papers()) - {"threedmppe"}  # the baseline's audits stand in its own notebook
     found = findings("pinet")
     assert found.loc["pinet.audit.text_gain_mpjpe", "verdict"] == "contradicted"
     assert found.loc["pinet.audit.gain_pck", "verdict"] == "holds"
