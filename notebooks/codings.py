@@ -1,0 +1,347 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Codings: what a map can say, before any network says it
+#
+# ![Ceiling of each coding against people in the picture](../figures/codings/cpu/ceiling.png)
+#
+# A network that finds people in one pass draws maps, and somebody reads people off them. How well that can go *at best* is no question of the
+# network: write the truth into the maps, read it back, and look who is missing. Nothing is trained here and nothing is estimated; every number
+# is what the coding itself loses. Above: the share of people who come back, by the number of people in the picture.
+#
+# - **Time and memory**: 60 s on a laptop (`smoke`: 20 s), 1 GB.
+# - **Data**: people of the synthetic worlds `duet`, `studio` and `solo`; crowds are people of `solo`, put together.
+# - **You need**: [`start.ipynb`](start.ipynb) for the camera. [`worlds.ipynb`](worlds.ipynb) shows the pictures.
+
+# %% tags=["parameters"]
+profile: str = "auto"  # smoke, cpu, gpu or paper; smoke asks fewer people, the others do the same
+seed: int = 0  # the first of three draws of noise
+data: str = "synthetic"  # the only choice here
+out: str = ""  # folder for figures and tables; default: runs/codings/PROFILE
+
+# %% tags=["nbval-check-output"]
+import numpy as np
+import pandas as pd
+import torch
+
+from mp3d import exercises, plots
+from mp3d.codings import affinity, anchors, depth, heatmaps, orpm, tags
+from mp3d.codings.grid import Grid
+from mp3d.experiments.codings import ceiling, grouping, maps, selection
+from mp3d.experiments.codings.crowds import crowd
+from mp3d.notebook import begin, exercise, source, table
+from mp3d.skeletons import MPI17
+from mp3d.synthetic.render import render
+from mp3d.synthetic.worlds import takes
+
+run = begin("codings", globals())
+seeds, few = range(seed, seed + 3), run.profile == "smoke"
+scenes = 4 if few else 60
+
+# %% tags=["nbval-ignore-output"]
+run.provenance()
+
+# %% [markdown]
+# ## 1. Six codings
+#
+# | coding | invented for | what a cell holds | who is lost |
+# |---|---|---|---|
+# | heatmaps | 2D pose | how near a joint is | two people's same joint in one cell |
+# | tags (associative embedding) | ORPM-AE, TDBU | a number that is alike within a person | the same, and whose tags come too close |
+# | part affinity fields | SMAP | a bone's direction | whose pelvis, or a joint on the way, is not found |
+# | occlusion-robust pose maps | ORPM-AE | a bone vector, written at several joints | whose every site somebody nearer covers |
+# | root depth, part relative depth | SMAP, TDBU | depth at the pelvis; difference along a bone | whose pelvis another's covers |
+# | anchors | PandaNet | a whole person, relative to a box of fixed size | who shares all anchors with somebody, or falls to NMS |
+#
+# One pixel convention serves all: the cell in row $i$ and column $j$ covers $[js, (j+1)s) \times [is, (i+1)s)$ px, and its centre is at $+\tfrac12$.
+
+# %% tags=["nbval-check-output"]
+symbols = [
+    ("uv", "(B, P, J, 2)", "px", "joints of P people in B pictures"),
+    ("maps", "(B, C, H, W)", "-", "C channels of H x W cells"),
+    ("s", "1", "px", "stride: the side of a cell"),
+    ("tag", "(B, J, K)", "-", "what the tag map says at K detections of joint J"),
+    ("rho(j)", "J of 17", "-", "sites: joints at whose pixels joint j is written too"),
+    ("O", "(H, W, A)", "-", "PONO: an anchor's IoU over the best that the same person has"),
+]
+table(pd.DataFrame(symbols, columns=["symbol", "shape", "unit", "meaning"]), "Symbols.")
+
+# %% [markdown]
+# ## 2. With a pencil
+#
+# **A heatmap.** A joint at $u = 13.0$ px, stride 4, so at 3.25 cells: between the centres 2.5 and 3.5. A Gaussian of $\sigma = 1$ cell has
+# the values $e^{-0.28}$, $e^{-0.03}$ and $e^{-0.78}$ at the centres 2.5, 3.5 and 4.5. The highest is 3.5, an error of 1 px. The logarithms lie on a
+# parabola, and its top is at 3.25: the joint, exactly.
+#
+# **Tags.** Two people with the tags 0 and 2, all joints alike: pull 0; push $\frac{1}{2^2}(e^{-2} + e^{-2}) = 0.0677$ (ordered pairs, $\sigma = 1$).
+#
+# **Anchors.** A joint is off by a quarter of the anchor in x and in y: the unit squares share $0.75^2 = 0.5625$, IoU $0.5625 / (2 - 0.5625) = 0.391$. Not
+# enough for a label, which asks 0.5.
+
+# %% tags=["nbval-check-output"]
+line, joint = Grid(8, 1, 4), torch.tensor([[[[13.0, 2.0]]]])
+known = torch.ones(1, 1, 1, dtype=torch.bool)
+drawn = heatmaps.encode(joint, known, line, 1.0)
+for refine in ("none", "log"):
+    print(f"heatmap, {refine}: u = {heatmaps.peaks(drawn, line, 1, refine=refine).uv[0, 0, 0, 0]:.3f} px")
+two = torch.tensor([[[[2.0, 2.0]], [[26.0, 2.0]]]])
+names = tags.encode(two, torch.ones(1, 2, 1, dtype=torch.bool), torch.tensor([[0.0, 2.0]]), line, radius=0)
+print({k: round(v.item(), 4) for k, v in tags.loss(names, two, torch.ones(1, 2, 1, dtype=torch.bool), line).items()})
+print("IoU of joints:", round(anchors.iou_of_joints(torch.tensor([0.25, 0.25]), torch.zeros(2)).item(), 3))
+print("sites of a wrist:", [MPI17.joints[i] for i in orpm.sites()[4].nonzero()[:, 0].tolist()])
+
+# %% [markdown]
+# ## 3. What they draw
+#
+# One picture, and over it the maps of one joint or bone (left elbow, left forearm). Red is negative.
+
+# %% tags=["nbval-ignore-output"]
+batch = render(takes("studio", 3, 6), 256, 160, 3).batch[2:3]
+grid, uv, on = Grid.over(256, 160, 4), batch.uv, batch.labelled
+elbow, bone = MPI17.index("l_elbow"), MPI17.limbs.index((MPI17.index("l_elbow"), MPI17.index("l_wrist")))
+z, people = batch.xyz[:, :, MPI17.root, 2], torch.arange(1.0, uv.shape[1] + 1)[None]
+layers = {
+    "heatmap": (heatmaps.encode(uv, on, grid, 1.5)[0, elbow], 1),
+    "tags": (tags.encode(uv, on, people, grid)[0, elbow], 3),
+    "part affinity field, u": (affinity.encode(uv, on, MPI17.limbs, grid, 1.5)[0, bone, 0], 1),
+    "pose map, depth of the bone, mm": (orpm.encode(orpm.to_bones(batch.xyz), uv, on, z, grid)[0][0, elbow, 2], 200),
+    "root depth, mm": (depth.encode_root(z, uv[:, :, MPI17.root], on[:, :, MPI17.root], grid)[0][0, 0], 6000),
+    "forearm's relative depth, mm": (
+        depth.encode_parts(batch.xyz[..., 2], uv, on, MPI17.limbs, grid, 1.5)[0][0, bone],
+        200,
+    ),
+}
+image = batch.image[0].permute(1, 2, 0).numpy()
+shown = [plots.overlay(image, values.numpy(), -high, high) for values, high in layers.values()]
+run.picture(plots.sheet(shown, list(layers), columns=3, width=760), "maps", "What each coding draws over one picture.")
+
+# %% [markdown]
+# ## 4. Heatmaps
+#
+# **How exact?** The mean error of a lone joint that is written and read, by the size of a cell. A Gaussian drawn about the *exact* place and read by its
+# parabola loses nothing at any resolution; drawn about the cell's centre, as most released code does, it has lost the place before anybody reads it. What counts as a peak,
+# and what of two equal neighbours:
+
+# %%
+source(heatmaps._highest)
+
+# %% tags=["nbval-ignore-output"]
+exact = grouping.precision(seeds, 100 if few else 1000)
+wide = exact[exact["panel"] == "px"].pivot_table("value", "series", "x", sort=False).add_prefix("stride ")
+run.table(wide, "Mean error of a lone joint, px, by centre of the Gaussian and read-out.", "precision", digits=2)
+close = grouping.merging(seeds, 50 if few else 300)
+wide = close.pivot_table("value", ["panel", "series"], "x", sort=False)[[0.0, 1.0, 2.0, 3.0, 4.0]]
+run.table(wide.add_suffix(" cells"), "Two people's same joint that come together.", "merging", digits=2)
+
+# %% [markdown]
+# Two people whose same joint falls into neighbouring cells are one peak. With the released test of SMAP, strictly above all eight neighbours, they are *none*: both cells are
+# equal, and neither is higher.
+#
+# ## 5. Who belongs to whom: tags
+#
+# **The question**: how much noise may tags have? ORPM-AE takes the detection with the highest *score* among those whose tag is near enough; the field
+# solves an assignment by the nearest *tag* (Hungarian method).
+
+# %% tags=["nbval-ignore-output"]
+run.show(
+    plots.curves(
+        grouping.tag_noise(seeds, 4 if few else 20),
+        "noise of a tag / gap between people",
+        "joints with the right person, %",
+    ),
+    "tag_noise",
+    "Grouping accuracy of both methods as tags get noisy, with 3 and 10 people.",
+)
+run.judge("orpm_ae", grouping.tag_study(seeds, scenes // 3), "C.tags")
+
+# %% [markdown]
+# ## 6. Who belongs to whom: part affinity fields
+#
+# A link between two detections is scored along the line between them. SMAP's test wants 95 % of the points on the field. On *exact* fields,
+# how many true links pass? Depends on whose pixel is where:
+
+# %% tags=["nbval-ignore-output"]
+accepted = grouping.link_acceptance(seeds, scenes // 2)
+wide = accepted.pivot_table("value", ["panel", "series"], "x", sort=False).add_prefix("half width ")
+run.table(
+    wide, "True links that pass, %.", "links", protocol="exact fields, one person; 'release' mixes two conventions"
+)
+
+# %% [markdown]
+# **Near first or far first?** SMAP hands out joints person by person, the nearest first, bone by bone; the 2D way (OpenPose) takes the best links of all. Fields are
+# exact or noisy; joints that others cover are drawn, or not, as a network that has never seen them would not.
+
+# %% tags=["nbval-ignore-output"]
+crowds = grouping.association(seeds, 1 if few else 8, (2, 5) if few else (2, 5, 10, 20))
+run.show(
+    plots.curves(grouping.association_curves(crowds), "people in the picture", "joints right, %", columns=2),
+    "association",
+    "Joints that end with the right person, by grouping, number of people and kind of maps.",
+)
+run.judge("smap", grouping.association_study(seeds, 2 if few else 24, 5 if few else 10), "C.association")
+
+# %% [markdown]
+# ## 7. Occlusion-robust pose maps
+#
+# Each joint's bone vector is written at its own pixel *and* at those of its limb, the neck and the pelvis. Who loses a wrist reads it at the elbow. **The
+# question**: what is that redundancy worth as detections are lost? *Paper* is ORPM-AE's order of sites, *mehta* the older one, *naive* reads each joint at its own
+# pixel and takes the mean bone otherwise.
+
+# %% tags=["nbval-ignore-output"]
+run.show(
+    plots.curves(maps.dropout(seeds, scenes, people=(1, 4)), "share of joints lost", columns=2),
+    "dropout",
+    "Error and share of exact joints after read-out, as detections are lost, alone and among four.",
+)
+studies = [maps.readouts(seeds, scenes), maps.meetings(seeds, scenes // 2), maps.errors_along_tree(seeds, scenes)]
+run.judge("orpm_ae", pd.concat(studies, ignore_index=True), "C.readout", "C.meet", "C.tree")
+
+# %% [markdown]
+# **The price of bones.** Errors add up along the tree: noise of $s$ mm in every bone is $s\sqrt{d}$ in a joint at depth $d$, against $s$ everywhere if joints are stored relative to
+# the pelvis. And people who meet overwrite one another's bones, the nearer the farther:
+
+# %% tags=["nbval-ignore-output"]
+tree = maps.propagation(seeds, scenes).pivot_table("value", "x", "series", sort=False)
+run.table(tree, "Error of a joint when each stored vector has one of 20 mm, mm.", "tree")
+met = maps.conflicts(seeds, scenes // 3).pivot_table("value", ["panel", "series"], "x", sort=False)
+run.table(
+    met.iloc[:, ::2].rename(columns=lambda x: f"{x:.1f} cells"),
+    "Two people, the second half a metre behind.",
+    "conflicts",
+)
+
+# %% [markdown]
+# ## 8. Depth
+#
+# **With and without the field of view.** A picture shows size, and size goes with $f/Z$. A reader that knows nothing but how tall somebody is in the picture learns $Z$ on some cameras, or
+# $\tilde Z = Z/f$, which SMAP stores; then it meets lenses that it has not seen.
+
+# %%
+source(depth.normalise)
+
+# %% tags=["nbval-ignore-output"]
+run.show(
+    plots.curves(maps.zoom(seeds, scenes // 2), "focal length / that of training", log="x"),
+    "zoom",
+    "Error of root depth, and the share of pairs in the right order, as focal length and distance grow alike.",
+)
+studies = [
+    maps.field_of_view(seeds, scenes),
+    maps.overlaps(seeds, scenes // 2),
+    maps.point_against_line(seeds, scenes // 2),
+]
+run.judge("smap", pd.concat(studies, ignore_index=True), "C.fov", "C.parts")
+
+# %% [markdown]
+# ## 9. Anchors
+#
+# An anchor belongs to the person whom it overlaps most. Where two people overlap, an anchor between them overlaps both: PandaNet asks of an anchor that its *predicted pose* fits, too.
+# **The question**: what does that selection do when the regressor averages two people, and what when it is perfect?
+
+# %% tags=["nbval-ignore-output"]
+two = selection.pono_of_two((1.0, 0.5, 0.2))
+pale = np.full((160, 256, 3), 255, np.uint8)
+shown = [plots.overlay(pale, np.where(one.owner == 0, one.score, -one.score), -1, 1) for one in two.values()]
+run.picture(plots.sheet(shown, [f"apart by {x:g} of a width" for x in two], columns=3, width=700), "pono",
+            "PONO of two people's anchors: blue the first's, red the second's, the darker the better.")  # fmt: skip
+run.table(selection.sharing().pivot_table("value", ["panel", "series"], "x", sort=False).iloc[:, ::3].rename(columns=lambda x: f"IoU {x:.2f}"),
+          "Two boxes that come together.", "sharing")  # fmt: skip
+studies = [selection.selections(seeds, scenes // 2), selection.placements(seeds, scenes)]
+run.judge("pandanet", pd.concat(studies, ignore_index=True), "C")
+
+# %% [markdown]
+# **Where people are** follows from a pose of known size and its joints in the picture. The farther away, the more a pixel is worth, and the linear solution pulls far people
+# towards the camera:
+
+# %% tags=["nbval-ignore-output"]
+placed = selection.placement(seeds, 20 if few else 100, noises=(1,))
+wide = placed[placed["panel"] != "mean absolute error, m"].pivot_table("value", ["panel", "series"], "x", sort=False)
+run.table(wide.rename(columns=lambda x: f"{x:g} m"), "Depth of a person by reprojection.", "placement", digits=2)
+
+# %% [markdown]
+# ## 10. The ceiling of each
+#
+# **The question** of the notebook: how many people survive being written and read? One tolerance for all; crowds of 1 to 30 people in a picture of 256 x 160 px; top-down needs nothing
+# but a box, so it loses who falls to the detector's own suppression.
+
+# %% tags=["nbval-ignore-output"]
+run.show(
+    plots.curves(
+        ceiling.ceiling(seeds, 1 if few else 8, (1, 3, 8) if few else (1, 2, 3, 5, 8, 12, 20, 30)),
+        "people in the picture",
+        "carried, %",
+    ),
+    "ceiling",
+    "The share of people and of joints that each coding carries, against the number of people in the picture.",
+)
+who = ceiling.lost(crowd(12, seed, 1))
+run.table(
+    who.groupby(["coding", "reason"]).agg(people=("person", "nunique"), joints=("joints", "sum")),
+    "Who is lost in one crowd of twelve.",
+    "lost",
+)
+
+# %% [markdown]
+# ## 11. What the papers leave open, and what we chose
+#
+# - *Occluded joints in the maps.* Drawn (ORPM-AE's data have them) or not (what a network can learn): section 6 shows both, and the claim about near first hangs on it.
+# - *Ties.* Two equal neighbouring cells are one peak here, none in SMAP's release.
+# - *Which person owns a cell.* Heatmaps: the maximum; tags, pose maps, root depth: the nearer person; affinity fields and part depth: the mean, as SMAP has it.
+# - *Anchors that overlap nobody* belong to nobody; an argmax would give them to person 0.
+#
+# ## 12. Exercises
+#
+# **1.** Three neighbouring values of a Gaussian; how far is its top from the middle one, in cells? *Hint*: a parabola through the logarithms.
+
+
+# %%
+def top(low, middle, high):
+    return ...  # your answer
+
+
+# %% tags=["nbval-check-output"]
+exercise(top, exercises.top, (np.exp(-0.5), 1.0, np.exp(-0.5)), (np.exp(-0.28125), np.exp(-0.03125), np.exp(-0.78125)))
+
+# %% [markdown]
+# **2.** An isolated person loses each joint with probability p. How likely is a wrist (five sites: shoulder, elbow, wrist, neck, pelvis) still read exactly, by the naive read-out and by the
+# paper's? Only the wrist's own bone counts. *Hint*: when is nothing left?
+
+
+# %%
+def wrist_is_read(p):
+    return ...  # your answer: naive, paper
+
+
+# %% tags=["nbval-check-output"]
+exercise(wrist_is_read, exercises.wrist_is_read, (0.1,), (0.5,))
+
+# %% [markdown]
+# **3.** Two boxes of the same size, apart by a share d of their width: their IoU? From which d on does NMS at 0.5 remove one of them? *Hint*: intersection (1 - d), union (1 + d).
+
+
+# %%
+def iou_apart(d):
+    return ...  # your answer
+
+
+# %% tags=["nbval-check-output"]
+exercise(iou_apart, exercises.iou_apart, (0.25,), (1 / 3,), (1.5,))
+
+# %% tags=["nbval-check-output"]
+run.finish()
+
+# %% [markdown]
+# ## What to keep, and what next
+#
+# - A coding has a ceiling of its own. A paper's ablation that stays below it may be about the network; one that touches it is about the coding.
+# - Redundancy pays where detections are lost; order pays where joints are hidden and maps are noisy; normalisation pays where lenses change.
+# - Next: [`threedmppe.ipynb`](threedmppe.ipynb), which needs none of this, a crop for everybody.
+#
+# **References**: A. Newell et al., *Associative Embedding*, NeurIPS 2017. Z. Cao et al., *OpenPose*, TPAMI 2019 (part affinity fields). D. Mehta et al., *Single-Shot Multi-Person 3D Pose
+# Estimation*, 3DV 2018 (ORPM). A. Benzine et al., ICIP 2019 (ORPM-AE) and CVPR 2020 (PandaNet). J. Zhen et al., *SMAP*, ECCV 2020. To cite this project see `CITATION.cff`.
