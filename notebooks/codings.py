@@ -31,10 +31,11 @@ import pandas as pd
 import torch
 
 from mp3d import exercises, plots
-from mp3d.codings import affinity, anchors, depth, heatmaps, orpm, tags
+from mp3d.codings import anchors, depth, heatmaps, orpm, tags
 from mp3d.codings.grid import Grid
 from mp3d.experiments.codings import ceiling, grouping, maps, selection
 from mp3d.experiments.codings.crowds import crowd
+from mp3d.experiments.codings.drawn import drawn
 from mp3d.notebook import begin, exercise, source, table
 from mp3d.skeletons import MPI17
 from mp3d.synthetic.render import render
@@ -87,9 +88,9 @@ table(pd.DataFrame(symbols, columns=["symbol", "shape", "unit", "meaning"]), "Sy
 # %% tags=["nbval-check-output"]
 line, joint = Grid(8, 1, 4), torch.tensor([[[[13.0, 2.0]]]])
 known = torch.ones(1, 1, 1, dtype=torch.bool)
-drawn = heatmaps.encode(joint, known, line, 1.0)
+bump = heatmaps.encode(joint, known, line, 1.0)
 for refine in ("none", "log"):
-    print(f"heatmap, {refine}: u = {heatmaps.peaks(drawn, line, 1, refine=refine).uv[0, 0, 0, 0]:.3f} px")
+    print(f"heatmap, {refine}: u = {heatmaps.peaks(bump, line, 1, refine=refine).uv[0, 0, 0, 0]:.3f} px")
 two = torch.tensor([[[[2.0, 2.0]], [[26.0, 2.0]]]])
 names = tags.encode(two, torch.ones(1, 2, 1, dtype=torch.bool), torch.tensor([[0.0, 2.0]]), line, radius=0)
 print({k: round(v.item(), 4) for k, v in tags.loss(names, two, torch.ones(1, 2, 1, dtype=torch.bool), line).items()})
@@ -99,26 +100,15 @@ print("sites of a wrist:", [MPI17.joints[i] for i in orpm.sites()[4].nonzero()[:
 # %% [markdown]
 # ## 3. What they draw
 #
-# One picture, and over it the maps of one joint or bone (left elbow, left forearm). Red is negative.
+# One picture, and over it the maps of one joint (left wrist) or of the bone that ends there. Red is negative. This is all code that it takes:
+
+# %%
+source(drawn)
 
 # %% tags=["nbval-ignore-output"]
 batch = render(takes("studio", 3, 6), 256, 160, 3).batch[2:3]
-grid, uv, on = Grid.over(256, 160, 4), batch.uv, batch.labelled
-elbow, bone = MPI17.index("l_elbow"), MPI17.limbs.index((MPI17.index("l_elbow"), MPI17.index("l_wrist")))
-z, people = batch.xyz[:, :, MPI17.root, 2], torch.arange(1.0, uv.shape[1] + 1)[None]
-layers = {
-    "heatmap": (heatmaps.encode(uv, on, grid, 1.5)[0, elbow], 1),
-    "tags": (tags.encode(uv, on, people, grid)[0, elbow], 3),
-    "part affinity field, u": (affinity.encode(uv, on, MPI17.limbs, grid, 1.5)[0, bone, 0], 1),
-    "pose map, depth of the bone, mm": (orpm.encode(orpm.to_bones(batch.xyz), uv, on, z, grid)[0][0, elbow, 2], 200),
-    "root depth, mm": (depth.encode_root(z, uv[:, :, MPI17.root], on[:, :, MPI17.root], grid)[0][0, 0], 6000),
-    "forearm's relative depth, mm": (
-        depth.encode_parts(batch.xyz[..., 2], uv, on, MPI17.limbs, grid, 1.5)[0][0, bone],
-        200,
-    ),
-}
-image = batch.image[0].permute(1, 2, 0).numpy()
-shown = [plots.overlay(image, values.numpy(), -high, high) for values, high in layers.values()]
+layers, image = drawn(batch, "l_wrist"), batch.image[0].permute(1, 2, 0).numpy()
+shown = [plots.overlay(image, values, -high, high) for values, high in layers.values()]
 run.picture(plots.sheet(shown, list(layers), columns=3, width=760), "maps", "What each coding draws over one picture.")
 
 # %% [markdown]
@@ -194,10 +184,13 @@ run.judge("smap", grouping.association_study(seeds, 2 if few else 24, 5 if few e
 # pixel and takes the mean bone otherwise.
 
 # %% tags=["nbval-ignore-output"]
+lost = maps.dropout(seeds, scenes, people=(1, 4))
 run.show(
-    plots.curves(maps.dropout(seeds, scenes, people=(1, 4)), "share of joints lost", columns=2),
+    plots.curves(
+        lost[lost["panel"].str.startswith("joints")].replace({"paper_t2": "paper, t_D = 2"}), "share of joints lost"
+    ),
     "dropout",
-    "Error and share of exact joints after read-out, as detections are lost, alone and among four.",
+    "The share of exact joints after read-out, as detections are lost, alone and among four.",
 )
 studies = [maps.readouts(seeds, scenes), maps.meetings(seeds, scenes // 2), maps.errors_along_tree(seeds, scenes)]
 run.judge("orpm_ae", pd.concat(studies, ignore_index=True), "C.readout", "C.meet", "C.tree")
@@ -226,8 +219,9 @@ run.table(
 source(depth.normalise)
 
 # %% tags=["nbval-ignore-output"]
+VIEWS = {"raw": "Z", "released": "Z / (f s)", "paper": "Z w / f", "default_f": "Z / (f s), read with f = w"}
 run.show(
-    plots.curves(maps.zoom(seeds, scenes // 2), "focal length / that of training", log="x"),
+    plots.curves(maps.zoom(seeds, scenes // 2).replace(VIEWS), "focal length / that of training", log="x"),
     "zoom",
     "Error of root depth, and the share of pairs in the right order, as focal length and distance grow alike.",
 )
@@ -237,6 +231,13 @@ studies = [
     maps.point_against_line(seeds, scenes // 2),
 ]
 run.judge("smap", pd.concat(studies, ignore_index=True), "C.fov", "C.parts")
+
+# %% [markdown]
+# **Noise in the depth maps.** SMAP reads a bone's relative depth at ten points along the bone, TDBU a joint's at one pixel:
+
+# %% tags=["nbval-ignore-output"]
+noisy = maps.noise_and_outliers(seeds, scenes // 2).pivot_table("value", ["panel", "series"], "x", sort=False)
+run.table(noisy, "Mean error of a bone's relative depth, mm.", "depth_noise")
 
 # %% [markdown]
 # ## 9. Anchors
@@ -252,6 +253,10 @@ run.picture(plots.sheet(shown, [f"apart by {x:g} of a width" for x in two], colu
             "PONO of two people's anchors: blue the first's, red the second's, the darker the better.")  # fmt: skip
 run.table(selection.sharing().pivot_table("value", ["panel", "series"], "x", sort=False).iloc[:, ::3].rename(columns=lambda x: f"IoU {x:.2f}"),
           "Two boxes that come together.", "sharing")  # fmt: skip
+sizes = selection.anchor_fit(seeds, scenes, ("duet", "studio", "street"), (1, 2, 3, 6, 10))
+run.table(
+    sizes.pivot_table("value", "series", "x"), "Mean IoU of a box with the best of so many sizes.", "sizes", digits=2
+)
 studies = [selection.selections(seeds, scenes // 2), selection.placements(seeds, scenes)]
 run.judge("pandanet", pd.concat(studies, ignore_index=True), "C")
 

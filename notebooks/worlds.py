@@ -99,7 +99,7 @@ image, depth, whose = plots.layers(
 )
 people = plots.drawn_people(image, one.batch.uv[0].numpy(), one.batch.visibility[0].numpy(), scale=2)
 run.picture(
-    plots.sheet([image, people, depth, whose], columns=2, width=880), "layers", "A picture and what is known of it."
+    plots.sheet([image, people, depth, whose], columns=4, width=880), "layers", "A picture and what is known of it."
 )
 
 # %% [markdown]

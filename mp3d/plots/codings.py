@@ -5,7 +5,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mp3d.plots.style import DASHES, GREY, SYMBOLS, TEMPLATE, VARIANTS, checked, f32, figure, need, soft
+from mp3d.plots.style import DASHES, GREY, SYMBOLS, TEMPLATE, VARIANTS, VERMILION, checked, f32, figure, need, soft
+
+_HUES = (*VARIANTS, VERMILION, GREY)
 
 
 def curves(df: pd.DataFrame, xlabel: str, ylabel: str = "", log: str = "", columns: int = 3) -> go.Figure:
@@ -25,12 +27,12 @@ def curves(df: pd.DataFrame, xlabel: str, ylabel: str = "", log: str = "", colum
     columns = min(columns, len(panels))
     deep = -(-len(panels) // columns)
     titles = panels if panels != [""] else None
-    fig = make_subplots(deep, columns, subplot_titles=titles, horizontal_spacing=0.09, vertical_spacing=0.22 / deep)
+    fig = make_subplots(deep, columns, subplot_titles=titles, horizontal_spacing=0.09, vertical_spacing=0.24 / deep)
     for number, panel in enumerate(panels):
         rows_ = df[df["panel"] == panel] if "panel" in df else df
         for name, rows in rows_.groupby("series", sort=False):
             i, rows = names.index(name), rows.sort_values("x")
-            look = VARIANTS[i % 6], DASHES[i % 6], SYMBOLS[(i + i // 6) % 6]
+            look = _HUES[i % 8], DASHES[i % 6], SYMBOLS[(i + i // 6) % 6]
             where = {"row": number // columns + 1, "col": number % columns + 1}
             around = {"x": f32([*rows["x"], *rows["x"][::-1]]), "y": f32([*rows["low"], *rows["high"][::-1]])}
             fig.add_scatter(
@@ -46,7 +48,8 @@ def curves(df: pd.DataFrame, xlabel: str, ylabel: str = "", log: str = "", colum
     fig.update_layout(template=TEMPLATE, width=max(640, 360 * columns), height=110 + 310 * deep)
     fig.update_layout(legend={"y": 1 + 0.1 / deep}, margin_t=90)
     fig.update_annotations(font_size=15)
-    fig.update_xaxes(title_text=xlabel, type="log" if "x" in log else None)
+    fig.update_xaxes(type="log" if "x" in log else None)
+    fig.update_xaxes(title_text=xlabel, row=deep)
     fig.update_yaxes(type="log" if "y" in log else None)
     fig.update_yaxes(title_text=ylabel, col=1)
     return checked(fig, "curves")

@@ -96,12 +96,12 @@ def overlay(
     ----------
     values : (H, W) cells, the picture's sides a whole number of times
     low, high : the ends of the colours
-    mask : (H, W) where the map says something; default: where it is not 0
+    mask : (H, W) where the map says something; default: where it is not about 0
     """
     ratio = picture.shape[0] // values.shape[0]
     if picture.shape[:2] != (values.shape[0] * ratio, values.shape[1] * ratio):
         raise BadInput("plots.overlay", "values", values.shape, f"a whole part of {picture.shape[:2]}")
-    mask = values != 0 if mask is None else mask
+    mask = np.abs(values) > 0.02 * high if mask is None else mask
     blue, red = (np.array(ImageColor.getrgb(c), float) for c in (BLUE, VERMILION))
     share = np.clip(np.where(values >= 0, values / high, values / low if low < 0 else 0), 0, 1)[..., None]
     colour = 255 + share * (np.where(values[..., None] >= 0, blue, red) - 255)

@@ -8,6 +8,7 @@ import torch
 
 from mp3d.experiments.codings.ceiling import CODINGS, anchor_sizes, carried, ceiling, lost, meeting
 from mp3d.experiments.codings.crowds import crowd, pair
+from mp3d.experiments.codings.drawn import drawn
 from mp3d.skeletons import MPI17
 
 IN_CELLS = CODINGS[:5]
@@ -148,3 +149,16 @@ def test_anchors_fit_other_crowds():
     sizes = anchor_sizes()
     assert sizes.shape == (9, 2) and (np.diff(sizes.prod(-1)) > 0).all()
     assert sizes.min() > 3 and sizes.max() == pytest.approx(120, rel=0.6)
+
+
+def test_what_is_drawn_lies_at_the_joint_and_along_its_bone():
+    batch = crowd(1, seed=0, scenes=1)
+    j, uv = MPI17.index("l_wrist"), batch.uv[0, 0]
+    layers = drawn(batch, "l_wrist")
+    assert len(layers) == 6 and all(values.shape == (40, 64) for values, _ in layers.values())
+    row, column = np.unravel_index(layers["heatmap"][0].argmax(), (40, 64))
+    assert (column, row) == tuple((uv[j] // 4).long().tolist())
+    z = batch.xyz[0, 0, :, 2]
+    elbow = MPI17.parents[j]
+    assert layers["pose map, z of the bone"][0][row, column] == pytest.approx(float(z[j] - z[elbow]), abs=0.01)
+    assert layers["root depth"][0].max() == pytest.approx(float(z[MPI17.root]))
