@@ -228,5 +228,5 @@ def wrist_is_read(p):
 
 
 def iou_apart(d):
-    """The IoU of two boxes of one size, apart by `d` of their width; NMS at 0.5 removes one below d = 1/3."""
-    return max(0.0, 1 - d) / (1 + min(d, 1))
+    """The IoU of two boxes of one size, apart by `d` of their width, and up to which d NMS at 0.5 removes one."""
+    return max(0.0, 1 - d) / (1 + min(d, 1)), 1 / 3

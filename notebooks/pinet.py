@@ -24,7 +24,7 @@
 # | `cpu` | 5 min on 2 cores | 2 GB | the direction of effects that need few steps |
 # | `gpu` | 10 min on a data-centre GPU | 4 GB | direction and size |
 #
-# - **Data**: the synthetic world `duet`, made here; and, if they are at hand, real poses of 20 videos, `tdbu_mupots` (section 7;
+# - **Data**: the synthetic world `duet`, made here; and, if they are at hand, real poses of 20 videos, `tdbu_mupots` (section 8;
 #   `mp3d data fetch tdbu_mupots`, 63 MB). The authors' own files are read by `python -m mp3d.experiments.pinet_original`.
 # - **Before**: [`start.ipynb`](start.ipynb), and PyTorch.
 
@@ -33,8 +33,8 @@ profile: str = "auto"  # smoke, cpu, gpu or paper
 seed: int = 0  # the first of the training seeds
 budget: float = 1.0  # multiplies the profile's training steps
 seeds: int = 0  # how many; 0: as many as the profile says
-data: str = "synthetic"  # the only choice here; section 7 adds real poses
-samples: str = ""  # folder of the TDBU release's files for section 7; default: the variable MP3D_SAMPLES
+data: str = "synthetic"  # the only choice here; section 8 adds real poses
+samples: str = ""  # folder of the TDBU release's files for section 8; default: the variable MP3D_SAMPLES
 out: str = ""  # folder for figures and tables; default: runs/pinet/PROFILE
 
 # %% tags=["nbval-check-output"]
@@ -43,7 +43,7 @@ import pandas as pd
 import torch
 
 from mp3d import exercises, plots
-from mp3d.experiments import calibration, coupling, video
+from mp3d.experiments import calibration, coupling, network_made, video
 from mp3d.experiments import pinet as experiment
 from mp3d.experiments import pinet_tables as tables
 from mp3d.notebook import begin, exercise, source, table
@@ -323,7 +323,23 @@ run.judge("pinet", results, "S1", "F3")
 run.judge("pinet", None, "audit", data="the paper's own tables")
 
 # %% [markdown]
-# ## 7. Real people
+# ## 7. Poses that a network made from pictures
+#
+# Everything up to here refines the stand-in's poses: truth with errors drawn as we think that 3DMPPE's are. Now 3DMPPE itself, as
+# [`threedmppe.ipynb`](threedmppe.ipynb) trains it on pictures of `duet`, makes the poses, with the true root depths, as in the paper.
+# **The question**: is what was found above a property of our stand-in? The network is small and so are its pictures, so its errors are its own:
+# what it has not seen, it guesses. PI-Net's networks come from above and are trained further on its poses in other pictures (2,000 in profile
+# `cpu`); so does the network that sees nobody else, and what both gain they owe to being trained on this estimator's errors. There is *one*
+# 3DMPPE: the intervals are over PI-Net's seeds and the videos. (The first time this cell trains it, for some minutes.)
+
+# %% tags=["nbval-ignore-output"]
+made = experiment.spread(run.study(network_made.study(run.profile, run.cache, budget, seed, seeds)))
+run.table(tables.gains(made, network_made.PAIRS), "Gains on 3DMPPE's poses, mm.", "crops", seeds)
+run.table(network_made.errors(made), "On 3DMPPE's poses: mm, and 3DPCK in percent.", "crops_errors", seeds)
+run.judge("pinet", made, "crops")
+
+# %% [markdown]
+# ## 8. Real people
 #
 # What the pipeline of another method, TDBU, gave for all 20 videos of MuPoTS-3D is published: 2D joints, 3D poses of its
 # top-down and bottom-up halves and of both integrated, true root depths; *not*
@@ -361,7 +377,7 @@ if folder is not None:
     run.judge("pinet", real, "video", data=video.DATA)
 
 # %% [markdown]
-# ## 8. Exercises
+# ## 9. Exercises
 #
 # **1.** The order of section 3.2 for one person: indices, near to far, the person first, *also* when somebody else has the
 # same root. *Hint*: a stable sort, and give the person a distance that nobody else can have.
@@ -422,7 +438,7 @@ run.finish()
 #
 # - Part of a refiner's gain needs no companion; controls that see nobody, and strangers, belong in every such table.
 # - On `duet` bodies are coupled by construction, and the verdicts above say how much of that PI-Net takes. Whether people in
-#   real videos tell of each other is another question; section 7 has what could be asked without the 3D truth.
+#   real videos tell of each other is another question; section 8 has what could be asked without the 3D truth.
 # - Normalising input and truth by their own statistics decides what can be learnt: size and place cannot.
 # - Next: [`pinet_ablation.ipynb`](pinet_ablation.ipynb), Tables 4, 5 and 6 with intervals.
 #

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from mp3d import exercises
-from mp3d.camera import Camera
+from mp3d.camera import Camera, project
+from mp3d.codings import anchors, heatmaps, orpm
+from mp3d.codings.grid import Grid
 from mp3d.data import coco, human36m, jta
 from mp3d.data.writers import coco as coco_writer
 from mp3d.data.writers import human36m as human36m_writer
@@ -18,6 +20,9 @@ from mp3d.metrics.matching import greedy_2d
 from mp3d.metrics.pck import AUC_THRESHOLDS, auc3d
 from mp3d.metrics.roots import pcod
 from mp3d.papers import pinet
+from mp3d.papers.threedmppe import Outputs, ThreeDMPPEConfig, decode, distance
+from mp3d.synthetic.body import ray_capsule
+from mp3d.synthetic.render import _nearest
 
 
 def poses(people=3, seed=0):
@@ -156,3 +161,47 @@ def test_data_tour(tmp_path):
     rows = np.array(json.loads((tmp_path / "annotations/test/seq_256.json").read_text()), float)
     assert exercises.jta_focal(rows) == pytest.approx(jta.FOCAL, rel=0.01)
     assert exercises.jta_focal(rows[:, [0, 1, 2, 3, 4, 5, 7, 6, 8, 9]] * [1] * 10) < 0.5 * jta.FOCAL
+
+
+def test_the_pictures_solutions_are_those_of_the_library():
+    rng = np.random.default_rng(0)
+    uv = project(np.array([[0.0, 0, 10_000], [0, 1700, 10_000]]), np.array([1158.0, 1158, 0, 0]))
+    assert exercises.height_in_px(1700, 10_000, 1158) == pytest.approx(uv[1, 1] - uv[0, 1])
+    edge = exercises.outline(110, 3000, 150)
+    ball = np.array([[0.0, 0, 3000]])
+    rays = np.array([[edge / 150 * share, 0, 1] for share in (0.999, 1.001)])
+    rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
+    assert np.isfinite(ray_capsule(rays, ball, ball + [0, 1e-3, 0], np.array([110.0]))[:, 0]).tolist() == [True, False]
+    pixel, depth = rng.integers(5, size=30), rng.integers(1, 6, size=30) * 1.0
+    found = _nearest(torch.tensor(depth, dtype=torch.float32), torch.tensor(pixel), 7)
+    assert exercises.nearest(pixel, depth, 7) == torch.where(found == 30, -1, found).tolist()
+
+
+def test_the_baseline_s_solutions_are_those_of_the_library():
+    square, camera = torch.tensor([400.0, 300, 256, 256]), torch.tensor([1500.0, 1500, 960, 540])
+    assert exercises.k_of(256, 1500) == pytest.approx(distance(square, camera).item())
+    child = distance(square * torch.tensor([1, 1, 0.65, 0.65]), camera) - distance(square, camera)
+    assert exercises.error_of_a_child(exercises.k_of(256, 1500), 0.65) == pytest.approx(child.item(), rel=1e-5)
+    places = torch.rand(1, 17, 3) * 64
+    outputs = Outputs(places, torch.tensor([4000.0]), square[None], torch.tensor([0]), torch.tensor([0]), torch.ones(1))
+    ((person,),) = decode(outputs, camera[None], ThreeDMPPEConfig())
+    for joint, place in enumerate(places[0].tolist()):
+        found = exercises.to_camera(place, 64, (400, 300, 256), 4000, 1500, (960, 540))
+        assert np.allclose(found, person.xyz[joint], atol=1e-2)
+
+
+def test_the_codings_solutions_are_those_of_the_library():
+    place, line = 13.7, Grid(8, 1, 4)
+    uv = torch.tensor([[[[place, 2.0]]]])
+    maps = heatmaps.encode(uv, torch.ones(1, 1, 1, dtype=torch.bool), line, 1.0)
+    best = int(maps.argmax())
+    three = maps.flatten()[best - 1 : best + 2].tolist()
+    assert (best + 0.5 + exercises.top(*three)) * 4 == pytest.approx(place, abs=1e-4)
+    assert exercises.wrist_is_read(0.3) == pytest.approx((0.7, 1 - 0.3 ** int(orpm.sites()[4].sum())))
+    for gap in (0.0, 0.25, 1 / 3, 1.5):
+        boxes = torch.tensor([[0.0, 0, 10, 20], [10 * gap, 0, 10, 20]])
+        assert exercises.iou_apart(gap)[0] == pytest.approx(anchors.iou(boxes[0], boxes[1]).item(), abs=1e-6)
+    limit = exercises.iou_apart(0)[1]
+    for gap, kept in ((limit - 0.01, 1), (limit + 0.01, 2)):
+        boxes = torch.tensor([[0.0, 0, 10, 20], [10 * gap, 0, 10, 20]])
+        assert len(anchors.nms(boxes, torch.tensor([0.9, 0.8]))) == kept

@@ -99,7 +99,8 @@ class Places(_Arrays):
     ambient, direct, shade : strengths; `shade` is how dark a shadow is
     softness : m, the width of a shadow's edge
     gain : (B, 3) exposure and tint
-    contrast, blur, noise : exponent; px of 128 columns; standard deviation (0 to 1)
+    contrast, blur, noise : gain about a middle grey; standard deviations, in px of 128 columns (at most 0.75 px of the
+        picture) and of 0 to 1
     """
 
     low: np.ndarray | Tensor
@@ -152,9 +153,19 @@ PATTERNS = (
     "tiles",
     "print",
 )
-_CLOTH = [0, 0, 0, 1, 2, 4, 5, 6, 7, 11]
-_FLOORS = {True: [8, 10, 2, 1], False: [1, 2, 3, 10]}
-_WALLS = {True: [0, 1, 4, 9, 3], False: [9, 10, 1, 3, 8]}
+PRINT = PATTERNS.index("print")
+
+
+def _rows(names: str) -> list[int]:
+    return [PATTERNS.index(name) for name in names.split()]
+
+
+_CLOTH = _rows("plain plain plain clouds fine stripes hoops checks dots print")
+_TROUSERS = _rows("plain plain plain clouds fine checks")
+_THINGS = _rows("plain clouds fine stripes planks")
+_FLOORS = {True: _rows("planks tiles fine clouds"), False: _rows("clouds fine grain tiles")}
+_WALLS = {True: _rows("plain clouds stripes bricks grain"), False: _rows("bricks tiles clouds grain planks")}
+"""Indoors, and out of doors."""
 
 
 def patterns() -> Float[np.ndarray, "patterns 64 64"]:
@@ -308,10 +319,10 @@ def _people(rng: np.random.Generator, takes: Takes) -> tuple[Capsules, Paints]:
     one = np.stack([cloth[:, 0], cloth[:, 1], flesh, locks, sole], 1)
     two = np.stack([other[:, 0], cloth[:, 1] * 0.75, flesh * 0.9, locks * 0.7, sole], 1)
     pattern = np.zeros((n, 5), int)
-    pattern[:, 0], pattern[:, 1] = rng.choice(_CLOTH, n), rng.choice([0, 0, 0, 1, 2, 6], n)
-    pattern[:, 2:4] = 2
+    pattern[:, 0], pattern[:, 1] = rng.choice(_CLOTH, n), rng.choice(_TROUSERS, n)
+    pattern[:, 2:4] = PATTERNS.index("fine")
     scale = np.tile([0.0, 0.5, 0.4, 0.1, 1.0], (n, 1))
-    scale[:, 0] = np.where(pattern[:, 0] == 11, 1.4, rng.uniform(0.25, 0.8, n))
+    scale[:, 0] = np.where(pattern[:, 0] == PRINT, 1.4, rng.uniform(0.25, 0.8, n))
 
     def flat(v: np.ndarray) -> np.ndarray:
         return v.reshape(-1, *v.shape[2:])
@@ -401,9 +412,7 @@ def _props(rng: np.random.Generator, takes: Takes, paint: int) -> tuple[Capsules
     thing = np.full(m, PROP)
     row = paint + np.arange(m)
     capsules = Capsules(picture, 0 * thing - 1, thing, first, last, radius, frame, row, row, np.full(m, np.inf))
-    paints = Paints(
-        rng.choice([0, 1, 2, 4, 8], m + b), rng.uniform(0.3, 1.2, m + b), _bright(rng, m + b), _bright(rng, m + b)
-    )
+    paints = Paints(rng.choice(_THINGS, m + b), rng.uniform(0.3, 1.2, m + b), _bright(rng, m + b), _bright(rng, m + b))
     return capsules, Boxes(*boxes, paint + m + np.arange(b)), paints
 
 

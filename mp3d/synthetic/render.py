@@ -21,7 +21,7 @@ from mp3d.camera import Camera, project
 from mp3d.errors import BadInput
 from mp3d.scene import Scene
 from mp3d.synthetic.body import CAPSULES, POINTS
-from mp3d.synthetic.looks import TEXELS, Boxes, Capsules, Paints, Places, Set, dress, patterns
+from mp3d.synthetic.looks import PRINT, TEXELS, Boxes, Capsules, Paints, Places, Set, dress, patterns
 from mp3d.synthetic.takes import Takes
 
 NEAR = 0.1
@@ -38,7 +38,7 @@ class Pictures:
 
     Parameters
     ----------
-    batch : the pictures with the truth in their own pixels; `visibility` is what the depth buffer says
+    batch : the pictures with the truth in their own pixels; `visibility` is the depth test on the joints' own rays
     depth : (B, H, W) mm along the optical axis, infinity for the sky
     instance : (B, H, W) the person seen, -1 the background, -2 a thing
     """
@@ -63,29 +63,28 @@ class Pictures:
         return made
 
 
-def render(
-    takes: Takes, width: int, height: int, seed: int, device: torch.device | str = "cpu", crop: bool = False
-) -> Pictures:
+def render(takes: Takes, width: int, height: int, seed: int, device: torch.device | str = "cpu") -> Pictures:
     """Draw takes as pictures of one size, with the camera of each scaled to it.
 
     Parameters
     ----------
     takes : of `worlds.takes`, one at least
-    width, height : px. A take's image of another shape is shown whole, with more of the world beside it; with `crop`
-        its middle fills the picture
+    width, height : px. A take's image of another shape is shown whole, with more of the world beside it; in the split
+        "border" its middle fills the picture, so that who is cut stays cut
     seed : of clothes, places, things, light and noise
     device : where the pixels are computed; on a processor the same seed gives the same bytes
 
     Raises
     ------
-    BadInput : no take, or a side or a focal length that is not positive
+    BadInput : no take, a side or a focal length that is not positive, or a negative seed
     """
-    if len(takes) == 0 or width < 1 or height < 1:
-        raise BadInput("render", "takes, width, height", (len(takes), width, height), "one take and positive sides")
-    if not (takes.k[:, :2] > 0).all():
-        raise BadInput("render", "takes.k", takes.k[(takes.k[:, :2] <= 0).any(1)][0].tolist(), "focal lengths above 0")
+    if len(takes) == 0 or width < 1 or height < 1 or seed < 0:
+        found = (len(takes), width, height, seed)
+        raise BadInput("render", "takes, width, height, seed", found, "one take, positive sides, a seed of 0 or more")
+    if (bad := ~(takes.k[:, :2] > 0).all(1)).any():
+        raise BadInput("render", "takes.k", takes.k[bad][0].tolist(), "focal lengths above 0")
     device = torch.device(device)
-    k, scene = _scaled(takes, width, height, crop), dress(takes, seed).to(device)
+    k, scene = _scaled(takes, width, height), dress(takes, seed).to(device)
     bank = torch.from_numpy(patterns().astype(np.float32)).to(device)
     k_device = torch.from_numpy(k.astype(np.float32)).to(device)
     points = torch.from_numpy(takes.points[:, :, :17].astype(np.float32) / 1000).to(device)
@@ -102,11 +101,11 @@ def render(
     return Pictures(Batch(image, xyz, uv, seen, k_device), 1000 * depth, instance)
 
 
-def _scaled(takes: Takes, width: int, height: int, crop: bool) -> np.ndarray:
+def _scaled(takes: Takes, width: int, height: int) -> np.ndarray:
     """(B, 4) the cameras of the pictures, px: one scale in u and v, the image's centre in the middle."""
     sides = np.array([width, height])
     ratio = sides / takes.image
-    scale = ratio.max(1) if crop else ratio.min(1)
+    scale = ratio.max(1) if takes.split == "border" else ratio.min(1)
     centre = (takes.k[:, 2:] - takes.image / 2) * scale[:, None] + sides / 2
     return np.concatenate([takes.k[:, :2] * scale[:, None], centre], 1)
 
@@ -396,7 +395,7 @@ def _capsule_colour(
     footprint = t / k[picture, 0]
     # Prints are on the chest, symmetric; the back has the pattern's first colour.
     colour = _paint(scene.paints, row, right.abs(), down, footprint, bank)
-    chest = (scene.paints.pattern[row] == len(bank) - 1) & (facing < 0)
+    chest = (scene.paints.pattern[row] == PRINT) & (facing < 0)
     colour = torch.where(chest[:, None], scene.paints.one[row], colour)
     a, b = right.abs() / unit, down / unit
     eye = head & face & ((a - 0.38) ** 2 + (b + 0.35) ** 2 < 0.022)
@@ -481,7 +480,7 @@ def _shadow(
     reach = capsules.radius + places.softness[picture]
     ends = [(rotation @ e[..., None])[..., 0] + places.translation[picture] for e in (first, last)]
     bounds = _capsule_bounds(*ends, reach, k[picture])
-    # What crosses the near plane throws its shadow behind the camera.
+    # A shadow that crosses the near plane is left out, though a part of it may be in view.
     low = torch.where(bounds[0] == -torch.inf, torch.inf, bounds[0])
     solid, pixel, _, _ = _rasterise(low, bounds[1], picture, width, height)
     keep = torch.nonzero(floor[pixel])[:, 0]

@@ -81,7 +81,11 @@ class Takes:
         return replace(self, **{name: getattr(self, name)[index] for name in _EACH if name not in words}, **words)
 
     def scenes(self) -> list[Scene]:
-        """The frames as scenes: people are native in MPI17, identities count from 0."""
+        """The frames as scenes: people are native in MPI17, identities count from 0.
+
+        Where motion is not by rules the scene's world says so: "duet, motion: tdbu".
+        """
+        world = self.world if self.motion == "rules" else f"{self.world}, motion: {self.motion}"
         uv, people = self.uv, self.people.tolist()
         cameras = zip(self.k.tolist(), self.image.tolist(), self.rotation, self.translation, strict=True)
         return [
@@ -90,7 +94,7 @@ class Takes:
                 tuple(
                     Person(self.points[i, p, :17], uv[i, p], self.visibility[i, p], _ALL, p) for p in range(people[i])
                 ),
-                self.world,
+                world,
                 self.sequence[i],
                 int(self.frame[i]),
                 self.kind[i],

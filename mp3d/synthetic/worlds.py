@@ -33,10 +33,10 @@ from mp3d.scene import Scene
 from mp3d.synthetic import shots, street
 from mp3d.synthetic.gatherings import ALONE, GATHERINGS
 from mp3d.synthetic.interactions import INTERACTIONS
-from mp3d.synthetic.shots import CHEST, MAX_PENETRATION, World, _shots
+from mp3d.synthetic.shots import CHEST, MAX_PENETRATION, World
 from mp3d.synthetic.takes import Takes, join, largest_iou
 
-__all__ = ["DUET", "KINDS", "MAX_PENETRATION", "SPLITS", "STUDIO", "WORLDS", "Takes", "World", "_shots"]
+__all__ = ["DUET", "KINDS", "MAX_PENETRATION", "SOLO", "SPLITS", "STREET", "STUDIO", "WORLDS", "Takes", "World"]
 __all__ += ["films", "scenes", "sequences", "takes"]
 
 KINDS: tuple[str, ...] = tuple(INTERACTIONS)

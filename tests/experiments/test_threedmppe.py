@@ -50,7 +50,10 @@ class Truthful(ThreeDMPPE):
 
     def __init__(self, batch):
         super().__init__(PROFILES["smoke"].config)
-        self.batch, self.flips = batch, []
+        self.batch, self.flips, self.pelvis = batch, [], 0.0
+
+    def locate(self, images, boxes, cameras):
+        return [xyz[there, 14].double().numpy() for xyz, there in zip(self.batch.xyz, self.batch.there, strict=True)]
 
     def estimate(self, images, boxes, cameras, depths=None, flip=True):
         self.flips.append(flip)
@@ -60,6 +63,7 @@ class Truthful(ThreeDMPPE):
             for p, xyz in enumerate(self.batch.xyz[i, there].double().numpy()):
                 far = xyz[14, 2] if depths is None else float(depths[i][p])
                 pose = xyz + (0, 0, far - xyz[14, 2])
+                pose[14, 2] += self.pelvis
                 uv, seen = np.zeros((17, 2)), np.full(17, 2, np.uint8)
                 out[-1].append(Person(pose, uv, seen, seen, identity=p))
         return out
@@ -71,30 +75,71 @@ def test_modes_impose_the_depths_that_they_say(batch):
     true = np.concatenate([xyz[there, 14, 2] for xyz, there in zip(batch.xyz.numpy(), batch.there, strict=True)])
     expected = {"true_roots": true, "rootnet": true, "k_alone": far, "constant": 0.9 * far}
     for mode, depth in expected.items():
-        found = np.concatenate(experiment.estimates(model, batch, mode, 0.9))[:, 14, 2]
-        assert np.allclose(found, depth, rtol=1e-4), mode
+        poses, roots = map(np.concatenate, experiment.estimates(model, batch, mode, 0.9))
+        assert np.allclose(poses[:, 14, 2], depth, rtol=1e-4), mode
+        assert np.allclose(roots[:, 2], depth, rtol=1e-4), mode
+        rays = [np.concatenate(model.locate(None, None, None))[:, :2], roots[:, :2]]
+        assert np.allclose(rays[0] / true[:, None], rays[1] / roots[:, 2:], atol=1e-6), mode  # along the ray
     experiment.estimates(model, batch, "no_flip")
     assert model.flips == [True, True, True, True, False]
 
 
 def test_perfect_poses_score_perfectly_and_shifted_roots_only_relatively(batch):
-    poses = experiment.estimates(Truthful(batch), batch, "true_roots")
-    best = experiment.scores(poses, batch)
+    poses, roots = experiment.estimates(Truthful(batch), batch, "true_roots")
+    best = experiment.scores(poses, roots, batch)
     assert best["mpjpe"] < 1e-3 and best["depth_error"] < 1e-5
     assert best["pck3d"] == best["pck3d_abs"] == best["pck_root"] == 100
     assert best["ap_root"] == pytest.approx(100)
-    moved = experiment.scores([p + (0, 0, 200) for p in poses], batch)
+    away = np.array([0.0, 0, 200])
+    moved = experiment.scores([p + away for p in poses], [r + away for r in roots], batch)
     assert moved["pck3d"] == 100 and moved["pck3d_abs"] == moved["pck_root"] == 0
     assert moved["root_error"] == pytest.approx(200) and moved["ap_root"] == pytest.approx(100)
 
 
+def test_the_root_is_rootnet_s_and_not_posenet_s_pelvis(batch):
+    model = Truthful(batch)
+    model.pelvis = 70.0
+    score = experiment.scores(*experiment.estimates(model, batch, "true_roots"), batch)
+    assert score["depth_error"] < 1e-5 and score["mpjpe"] > 10
+
+
 def test_a_rejected_box_is_wrong_and_not_averaged(batch):
-    poses = experiment.estimates(Truthful(batch), batch, "true_roots")
+    poses, roots = experiment.estimates(Truthful(batch), batch, "true_roots")
     people = sum(map(len, poses))
-    poses[0][0] = np.nan
-    score = experiment.scores(poses, batch)
+    poses[0][0] = roots[0][0] = np.nan
+    score = experiment.scores(poses, roots, batch)
     assert score["mpjpe"] < 1e-3
     assert score["pck_root"] == pytest.approx(100 * (people - 1) / people)
+
+
+def test_the_best_constant_is_1_where_depths_are_k(monkeypatch):
+    far = experiment._far
+    monkeypatch.setattr(experiment, "_far", lambda batch: experiment._people(batch)[1])
+    assert experiment.best_constant.__wrapped__("smoke", 0) == pytest.approx(1)
+    monkeypatch.setattr(experiment, "_far", far)
+    assert 0.8 < experiment.best_constant.__wrapped__("smoke", 0) < 1.2
+
+
+def test_failures_of_a_model_that_makes_none(monkeypatch):
+    def locate(self, images, boxes, cameras):
+        pictures = self.shown.pop(0)
+        return [xyz[there, 14].double().numpy() for xyz, there in zip(pictures.xyz, pictures.there, strict=True)]
+
+    draw, model = experiment.render, Truthful(None)
+    model.shown = []
+
+    def render_and_tell(*some, **more):
+        drawn = draw(*some, **more)
+        model.shown.append(drawn.batch)
+        return drawn
+
+    monkeypatch.setattr(Truthful, "locate", locate)
+    monkeypatch.setattr(experiment, "render", render_and_tell)
+    found = experiment.failures(model, "smoke")
+    assert found["error"].max() < 1e-3 and np.allclose(found["needed"], found["found"], atol=1e-5)
+    median = found.groupby("group")["needed"].median()
+    assert {"standing", "cut", "child"} <= set(median.index)
+    assert median["child"] < 0.75 * median["standing"] and median["cut"] < median["standing"]
 
 
 def test_children_are_smaller_in_the_same_place(takes):
@@ -122,6 +167,7 @@ def test_groups_are_what_their_names_say(takes, batch):
     cut = experiment._groups(batch, takes, "cut")
     assert {g for of_picture in cut for g in of_picture} <= {"", "cut"}
     child = experiment._groups(batch, takes, "child")
+    assert any("cut" in of_picture for of_picture in cut) or (seen > 0)[batch.there.numpy()].mean() > 0.9
     flat = [(a, b) for x, y in zip(groups, child, strict=True) for a, b in zip(x, y, strict=True)]
     assert all((a == "standing") == (b == "child") for a, b in flat)
 
@@ -162,6 +208,6 @@ def test_pi_net_refines_what_3dmppe_makes(table, keep):
     assert made["mpjpe"].between(10, 2000).all()
     assert list(network_made.errors(made).index) == list(network_made.NAMES.values())
     scenes, poses = network_made.people_to_train_on("smoke", str(keep), 1.0)
-    trained_on = {s.xyz.tobytes() for s in worlds.scenes("duet", 64, seed=0)}
-    assert not any(scene.xyz.tobytes() in trained_on for scene in scenes)
+    others = [*worlds.scenes("duet", 64, seed=0), *network_made.people_to_test("smoke", str(keep), 1.0)[0]]
+    assert not {scene.xyz.tobytes() for scene in scenes} & {scene.xyz.tobytes() for scene in others}
     assert all(p.shape == scene.xyz.shape for p, scene in zip(poses, scenes, strict=True))

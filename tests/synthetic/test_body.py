@@ -7,7 +7,8 @@ import pytest
 
 from mp3d.skeletons import MPI17
 from mp3d.synthetic import body as b
-from mp3d.synthetic.worlds import DUET, _shots
+from mp3d.synthetic.shots import _shots
+from mp3d.synthetic.worlds import DUET
 
 POINT = {name: i for i, name in enumerate(b.POINTS)}
 

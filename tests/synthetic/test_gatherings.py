@@ -6,8 +6,8 @@ import pytest
 from mp3d.synthetic.body import sample_body
 from mp3d.synthetic.gatherings import ALONE, GATHERINGS, SIZES
 from mp3d.synthetic.motion import Draw
-from mp3d.synthetic.shots import _spared
-from mp3d.synthetic.worlds import STUDIO, _shots
+from mp3d.synthetic.shots import _shots, _spared
+from mp3d.synthetic.worlds import STUDIO
 
 N, HEAD, PELVIS, WRISTS = 24, 16, 14, [4, 7]
 

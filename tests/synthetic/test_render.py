@@ -147,9 +147,9 @@ def test_who_sits_sits_on_something(takes):
         assert (np.abs(gap[:, 2] + 0.06 * some.size[picture] / 1000) < 0.01).any()
 
 
-def test_the_picture_shows_all_of_the_image_or_with_crop_only_of_it(takes):
+def test_the_picture_shows_all_of_the_image_or_in_the_split_border_nothing_else(takes):
     some = takes["duet"]
-    whole, cut = (render.render(some, 128, 96, seed=0, crop=crop).batch for crop in (False, True))
+    whole, cut = (render.render(replace(some, split=split), 128, 96, seed=0).batch for split in ("test", "border"))
     inside = (some.visibility > 0) & np.isfinite(whole.uv.numpy()).all(-1)
     assert (whole.visibility.numpy()[inside] > 0).all()
     assert ((cut.visibility.numpy() > 0) <= (some.visibility > 0))[inside | (some.visibility == 0)].all()
@@ -173,9 +173,12 @@ def test_bad_input_is_named(takes):
     with pytest.raises(BadInput, match="positive sides"):
         render.render(some, 0, 48, seed=0)
     k = some.k.copy()
-    k[3, 0] = -1
-    with pytest.raises(BadInput, match="focal lengths above 0"):
-        render.render(replace(some, k=k), 64, 48, seed=0)
+    for focal in (-1, 0, np.nan):
+        k[3, 0] = focal
+        with pytest.raises(BadInput, match="focal lengths above 0"):
+            render.render(replace(some, k=k), 64, 48, seed=0)
+    with pytest.raises(BadInput, match="a seed of 0 or more"):
+        render.render(some, 64, 48, seed=-1)
 
 
 def test_scenes_carry_picture_camera_and_visibility(takes):
@@ -187,3 +190,65 @@ def test_scenes_carry_picture_camera_and_visibility(takes):
     assert torch.equal(again.visibility, drawn.batch.visibility)
     assert torch.allclose(again.uv, drawn.batch.uv, atol=1e-3, equal_nan=True)
     assert scenes[0].camera.width == 64 and scenes[0].kind == some.kind[0]
+
+
+def test_the_camera_is_scaled_about_the_image_s_middle_wherever_its_own_is(takes):
+    """By points: what is in the image's middle stays in the picture's, and all distances shrink alike."""
+    some = takes["duet"][:4]
+    some = replace(some, k=some.k + np.array([0, 0, 35.0, -60]))
+    found = render.render(some, 64, 48, seed=0).batch.uv.double().numpy()
+    scale = np.minimum(64 / some.image[:, 0], 48 / some.image[:, 1])[:, None, None, None]
+    expected = (some.uv - some.image[:, None, None] / 2) * scale + [32, 24]
+    assert np.allclose(found, expected, atol=1e-3, equal_nan=True)
+
+
+def test_a_hidden_joint_s_pixel_shows_something_nearer(takes):
+    """The picture's own depth buffer, against the rays through the joints."""
+    some = takes["studio"]
+    drawn = render.render(some, 512, 288, seed=0)
+    seen, z = drawn.batch.visibility.numpy(), drawn.batch.xyz[..., 2].numpy()
+    for state, least in ((HIDDEN, 0.97), (VISIBLE, 0.97)):
+        i, p, j = np.nonzero(seen == state)
+        column, row = np.floor(drawn.batch.uv[i, p, j].numpy()).astype(int).T
+        gap = z[i, p, j] - drawn.depth[i, row, column].numpy()  # from the surface to the joint
+        own = drawn.instance[i, row, column].numpy() == p
+        good = gap > 0 if state == HIDDEN else own & (gap > -30) & (gap < 250)
+        assert len(i) > 200 and good.mean() > least
+
+
+def test_a_mirrored_person_is_drawn_mirrored(monkeypatch):
+    """Nothing but the pose tells left from right: the mirror image of a body is drawn as the picture's mirror image."""
+    dress = looks.dress
+
+    def plain(takes, seed):  # no light from one side, no faults of the camera, no things
+        scene = dress(takes, seed)
+        calm = {"direct": 0, "ambient": 1, "shade": 0, "blur": 0, "noise": 0}
+        places = replace(scene.places, **{n: np.full(len(takes), float(v)) for n, v in calm.items()})
+        keep = scene.capsules.part < looks.PROP
+        boxes = looks._only(scene.boxes, scene.boxes.picture < 0)
+        return replace(scene, capsules=looks._only(scene.capsules, keep), places=places, boxes=boxes)
+
+    monkeypatch.setattr(render, "dress", plain)
+    some = worlds.takes("solo", 6, seed=1)
+    mirror = [POINTS.index(other(name)) for name in POINTS]
+    flipped = replace(some, points=some.points[:, :, mirror] * [-1, 1, 1], k=some.k * 1.0)
+    flipped.k[:, 2] = some.image[:, 0] - some.k[:, 2]
+    one, two = (render.render(t, 120, 120, seed=0) for t in (some, flipped))
+    person = one.instance == 0
+    assert torch.equal(person, (two.instance == 0).flip(-1)) and person.sum() > 500
+    gap = (one.batch.image.int() - two.batch.image.flip(-1).int()).abs().amax(1)[person]
+    assert (gap <= 2).float().mean() > 0.99
+
+
+def other(joint):
+    """The same joint of the other side."""
+    side = {"r_": "l_", "l_": "r_"}.get(joint[:2])
+    return joint if side is None else side + joint[2:]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_draws_the_same_geometry(takes):
+    some = takes["studio"][:8]
+    one, other_ = (render.render(some, 128, 96, seed=0, device=device) for device in ("cpu", "cuda"))
+    assert (one.instance == other_.instance.cpu()).float().mean() > 0.999
+    assert (one.batch.visibility == other_.batch.visibility.cpu()).float().mean() > 0.999

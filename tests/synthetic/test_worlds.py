@@ -9,6 +9,7 @@ from mp3d.errors import BadInput
 from mp3d.skeletons import MPI17, NATIVE
 from mp3d.synthetic.body import LOWER_ARMS, capsules, segment_distance
 from mp3d.synthetic.gatherings import SIZES
+from mp3d.synthetic.shots import _shots
 from mp3d.synthetic.street import EDGES, SHARES
 from mp3d.synthetic.worlds import (
     DUET,
@@ -18,7 +19,6 @@ from mp3d.synthetic.worlds import (
     STREET,
     STUDIO,
     WORLDS,
-    _shots,
     films,
     scenes,
     sequences,
