@@ -224,7 +224,7 @@ run.table(costs.set_index("people") * 1000, "ms a picture, and of it ms a person
 # %% tags=["nbval-ignore-output"]
 some = worlds.takes("duet", 6, seed=11, split="test")
 batch = render(some, size.width, size.height, seed=5).batch
-people = experiment.estimates(model, batch, "rootnet")
+people, _ = experiment.estimates(model, batch, "rootnet")
 drawn = []
 for image, k, poses in zip(batch.image, batch.k.numpy(), people, strict=True):
     uv = poses[..., :2] / poses[..., 2:] * k[:2] + k[2:]
