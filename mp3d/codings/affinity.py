@@ -21,6 +21,7 @@ from torch import Tensor
 
 from mp3d.codings.grid import Grid
 from mp3d.codings.heatmaps import Peaks
+from mp3d.codings.raster import on_bones
 from mp3d.errors import BadInput
 
 Bones = Sequence[tuple[int, int]]
@@ -52,27 +53,15 @@ def encode(
     if not width > 0:
         raise BadInput("affinity.encode", "width", width, "a positive number of cells")
     first, second = _ends(bones, uv.shape[2])
-    batch = len(uv)
     drawn = labelled & grid.cells(uv)[1]
-    uv = uv.where(drawn[..., None], 0) / grid.stride
-    start, bone = uv[:, :, first], uv[:, :, second] - uv[:, :, first]
-    length = bone.norm(dim=-1)
-    drawn = drawn[:, :, first] & drawn[:, :, second] & (length >= 1)
-    # Only the bones there are: most places of a padded batch are empty.
-    b, p, e = drawn.nonzero(as_tuple=True)
-    start, length = start[b, p, e], length[b, p, e]
-    unit = bone[b, p, e] / length[:, None]
-    u, v = (a / grid.stride for a in grid.axes(uv.device))
-    du, dv = u - start[:, :1], v - start[:, 1:]
-    along = (unit[:, :1] * du)[:, None] + (unit[:, 1:] * dv)[..., None]
-    across = (unit[:, :1] * dv)[..., None] - (unit[:, 1:] * du)[:, None]
-    beyond = along - along.clamp(min=0).minimum(length[:, None, None])
-    n, row, column = (across.square_().add_(beyond.square_()) < width**2).nonzero(as_tuple=True)
-    fields = uv.new_zeros(batch * len(bones), grid.height, grid.width, 3)
-    drawing = torch.cat([unit, torch.ones_like(length)[:, None]], -1)
-    fields.index_put_(((b * len(bones) + e)[n], row, column), drawing[n], accumulate=True)
+    a, b = uv[:, :, first], uv[:, :, second]
+    at, (n, row, column) = on_bones(a, b, drawn[:, :, first] & drawn[:, :, second], grid, width, shortest=1)
+    bone = (b - a)[at]
+    drawing = torch.cat([bone / bone.norm(dim=-1, keepdim=True), torch.ones_like(bone[:, :1])], -1)
+    fields = uv.new_zeros(len(uv) * len(bones), grid.height, grid.width, 3)
+    fields.index_put_(((at[0] * len(bones) + at[2])[n], row, column), drawing[n], accumulate=True)
     mean = fields[..., :2] / fields[..., 2:].clamp(min=1)
-    return mean.movedim(-1, 1).reshape(batch, len(bones), 2, grid.height, grid.width)
+    return mean.movedim(-1, 1).reshape(len(uv), len(bones), 2, grid.height, grid.width)
 
 
 def _ends(bones: Bones, joints: int) -> tuple[list[int], list[int]]:
@@ -128,9 +117,9 @@ def links(
     ------
     BadInput : maps of another size than the grid or with another number of bones, a bone with an end that is no joint
     """
-    if maps.shape[1:] != (len(bones), 2, grid.height, grid.width):
-        expected = (len(bones), 2, grid.height, grid.width)
-        raise BadInput("affinity.links", "maps", tuple(maps.shape[1:]), f"{expected} for these bones and this grid")
+    grid.check(maps, "affinity.links")
+    if maps.shape[1:3] != (len(bones), 2):
+        raise BadInput("affinity.links", "maps", f"{tuple(maps.shape[1:3])} fields", f"{(len(bones), 2)}, two a bone")
     first, second = _ends(bones, peaks.found.shape[1])
     maps = maps.detach()
     b, e, i, j = (peaks.found[:, first, :, None] & peaks.found[:, second, None]).nonzero(as_tuple=True)

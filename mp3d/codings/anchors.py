@@ -105,11 +105,13 @@ def assign(
     Of equally good people the first. Our choice: an anchor that overlaps nobody belongs to nobody, person -1; an argmax
     alone would say person 0. Places without a person are NaN boxes.
     """
-    if not boxes.shape[-2]:
-        shape = (*boxes.shape[:-2], *anchors.shape[:-1])
-        return torch.full(shape, -1, device=boxes.device), boxes.new_zeros(shape)
-    best, person = iou(anchors, boxes[..., None, None, None, :]).max(-4)
-    return torch.where(best > 0, person, -1), best
+    shape = (*boxes.shape[:-2], *anchors.shape[:-1])
+    person, best = torch.full(shape, -1, device=boxes.device), boxes.new_zeros(shape)
+    # Person by person: all at once would take as much memory as all their overlaps.
+    for p, box in enumerate(boxes.unbind(-2)):
+        overlap = iou(anchors, box[..., None, None, None, :])
+        person, best = person.masked_fill(overlap > best, p), torch.maximum(best, overlap)
+    return person, best
 
 
 def pono(person: Int[Tensor, "*B H W A"], overlap: Float[Tensor, "*B H W A"], people: int) -> Float[Tensor, "*B H W A"]:
@@ -158,7 +160,13 @@ def iou_of_joints(a: Float[Tensor, "*#joints 2"], b: Float[Tensor, "*#joints 2"]
 
 
 def encode_boxes(anchors: Float[Tensor, "*#boxes 4"], boxes: Float[Tensor, "*#boxes 4"]) -> Float[Tensor, "*boxes 4"]:
-    """Offsets from anchors to boxes: centre by the anchor's size, logarithm of the ratio of sizes (our choice)."""
+    """Offsets from anchors to boxes: centre by the anchor's size, logarithm of the ratio of sizes (our choice).
+
+    NaN for a NaN box, a place without a person; `BadInput` for a size that is not positive, which has no logarithm:
+    the box of a single joint is such a one.
+    """
+    _sized(anchors, "encode_boxes", "anchors")
+    _sized(boxes, "encode_boxes", "boxes")
     return torch.cat([(_centre(boxes) - _centre(anchors)) / anchors[..., 2:], (boxes / anchors)[..., 2:].log()], -1)
 
 
@@ -173,7 +181,11 @@ def decode_boxes(
 def encode_pose(
     anchors: Float[Tensor, "*#people 4"], uv: Float[Tensor, "*#people J 2"]
 ) -> Float[Tensor, "*people J 2"]:
-    """Joints (px) in anchor coordinates: from the anchor's centre, by its size (PandaNet eq. 6); never clipped."""
+    """Joints (px) in anchor coordinates: from the anchor's centre, by its size (PandaNet eq. 6); never clipped.
+
+    `BadInput` for an anchor whose size is not positive.
+    """
+    _sized(anchors, "encode_pose", "anchors")
     return (uv - _centre(anchors)[..., None, :]) / anchors[..., None, 2:]
 
 
@@ -182,6 +194,12 @@ def decode_pose(
 ) -> Float[Tensor, "*people J 2"]:
     """Joints in px from anchor coordinates, the inverse of `encode_pose`."""
     return pose * anchors[..., None, 2:] + _centre(anchors)[..., None, :]
+
+
+def _sized(boxes: Float[Tensor, "*boxes 4"], where: str, field: str) -> None:
+    """`BadInput` for a box that has no size; one that is NaN is nobody's."""
+    if (boxes[..., 2:] <= 0).any():
+        raise BadInput(where, field, f"a size of {boxes[..., 2:].nan_to_num(torch.inf).min():g}", "positive sizes, px")
 
 
 def _centre(boxes: Float[Tensor, "*boxes 4"]) -> Float[Tensor, "*boxes 2"]:

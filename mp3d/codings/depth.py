@@ -1,5 +1,6 @@
 """Depth in the picture: maps of root depth and of relative depth along bones (SMAP) or at joints (TDBU)."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from mp3d.codings.grid import Grid
 from mp3d.codings.orpm import tree_sum
-from mp3d.codings.raster import nearest, on_segments
+from mp3d.codings.raster import nearest, on_bones
 from mp3d.errors import BadInput
 
 Bones = Sequence[tuple[int, int]]
@@ -126,39 +127,56 @@ def encode_parts(
 ) -> tuple[Float[Tensor, "B E H W"], Bool[Tensor, "B E H W"]]:
     """Part relative-depth maps (SMAP section 3.1): the child's depth minus its parent's, along the bone in the picture.
 
+    The band is that of `affinity.encode`. But a bone seen end on, shorter than a cell, draws too, where SMAP's release
+    draws none: it has no direction worth a field, but depth is all of its length.
+
     Parameters
     ----------
     z : (B, P, J) mm, raw: SMAP normalises roots alone
     uv : (B, P, J, 2) px
     labelled : (B, P, J); a bone is drawn if both of its ends are
-    width : a cell belongs to the bone if its centre is that many cells away at most
+    width : half the band's width, cells: one is on the bone if its centre is less than this away
     overlap : where several people's same bone covers a cell: "mean" of all, as SMAP, or "near", the nearest middle
 
     Returns
     -------
     maps : (B, E, H, W) mm, 0 off the bones
     mask : (B, E, H, W)
+
+    Raises
+    ------
+    BadInput : an unknown overlap, a width that is not positive, a bone with an end that is no joint, a child of two
     """
     if overlap not in ("mean", "near"):
         raise BadInput("encode_parts", "overlap", repr(overlap), "'mean' or 'near'")
+    if not width > 0:
+        raise BadInput("encode_parts", "width", width, "a positive number of cells")
     parent, child = _ends(bones, z.shape[-1])
     difference = z[..., child] - z[..., parent]
     drawn = labelled[..., parent] & labelled[..., child] & difference.isfinite()
-    on = on_segments(uv[..., parent, :], uv[..., child, :], grid, width) & drawn[..., None, None]
-    mask = on.any(1)
-    difference = torch.where(drawn, difference, 0)
-    if overlap == "near" and z.shape[1]:
+    at, (n, row, column) = on_bones(uv[..., parent, :], uv[..., child, :], drawn, grid, width)
+    shape = (len(z), len(bones), grid.height, grid.width)
+    place = (((at[0] * shape[1] + at[2])[n] * grid.height) + row) * grid.width + column
+    difference = difference[at][n]
+    if overlap == "near":
         order = torch.where(drawn, z[..., child] + z[..., parent], torch.inf).argsort(stable=True, dim=1)
-        rank = order.argsort(1)[..., None, None].int()
-        first = torch.where(on, rank, z.shape[1]).amin(1)
-        # Near to far, and 0 for cells that nobody covers.
-        difference = torch.nn.functional.pad(difference.gather(1, order).transpose(1, 2), (0, 1))
-        return difference.gather(-1, first.flatten(-2).long()).view(mask.shape), mask
-    return torch.where(on, difference[..., None, None], 0).sum(1) / on.sum(1).clamp(min=1), mask
+        rank = order.argsort(1)[at][n]
+        first = rank.new_full((math.prod(shape),), z.shape[1]).scatter_reduce_(0, place, rank, "amin")
+        wins = rank == first[place]
+        maps = z.new_zeros(first.shape)
+        maps[place[wins]] = difference[wins]
+        return maps.view(shape), (first < z.shape[1]).view(shape)
+    drawing = torch.stack([difference, torch.ones_like(difference)], -1)
+    total, number = z.new_zeros(math.prod(shape), 2).index_put_((place,), drawing, accumulate=True).unbind(-1)
+    return (total / number.clamp(min=1)).view(shape), (number > 0).view(shape)
 
 
 def read_points(maps: Float[Tensor, "*B C H W"], uv: Float[Tensor, "*B P C 2"], grid: Grid) -> Float[Tensor, "*B P C"]:
-    """Each map's value in the cell of its own joint (TDBU eq. 3 and 4); NaN where that is off the map or NaN."""
+    """Each map's value in the cell of its own joint (TDBU eq. 3 and 4); NaN where that is off the map or NaN.
+
+    `BadInput` for maps of another size than the grid, here and in the other readers.
+    """
+    grid.check(maps, "depth.read_points")
     cells, inside = grid.cells(uv)
     place = (cells[..., 0] * grid.width + cells[..., 1]).transpose(-1, -2)
     return torch.where(inside, maps.flatten(-2).gather(-1, place).transpose(-1, -2), torch.nan)
@@ -166,6 +184,7 @@ def read_points(maps: Float[Tensor, "*B C H W"], uv: Float[Tensor, "*B P C 2"], 
 
 def read_root(map: Float[Tensor, "*B 1 H W"], uv: Float[Tensor, "*B P 2"], grid: Grid) -> Float[Tensor, "*B P"]:
     """The root-depth map's value in the cell of each root, in the map's unit; NaN where that is off the map or NaN."""
+    grid.check(map, "depth.read_root")
     return read_points(map, uv[..., None, :], grid)[..., 0]
 
 
@@ -188,7 +207,12 @@ def read_parts(
     Returns
     -------
     (..., P, E) mm; NaN where an end is NaN or off the map
+
+    Raises
+    ------
+    BadInput : maps of another size than the grid, fewer than two samples
     """
+    grid.check(maps, "depth.read_parts")
     if samples < 2:
         raise BadInput("read_parts", "samples", samples, "at least 2, the two ends")
     t = torch.linspace(0, 1, samples, device=uv_a.device, dtype=uv_a.dtype)[:, None]

@@ -42,6 +42,11 @@ class Grid:
             raise BadInput("Grid", "width, height", (width, height), f"multiples of the stride {stride}")
         return cls(width // stride, height // stride, stride)
 
+    def check(self, maps: Tensor, where: str) -> None:
+        """`BadInput` from `where` unless maps (..., H, W) have the grid's size: another one would be read askew."""
+        if maps.shape[-2:] != (self.height, self.width):
+            raise BadInput(where, "maps", tuple(maps.shape[-2:]), f"the grid's {(self.height, self.width)}")
+
     def cells(self, uv: Float[Tensor, "*points 2"]) -> tuple[Int[Tensor, "*points 2"], Bool[Tensor, "*points"]]:
         """(row, column) of the cells that hold these positions (px), and whether they lie on the map.
 

@@ -67,8 +67,10 @@ def encode(
 
     Raises
     ------
-    BadInput : a sigma that is not positive
+    BadInput : a sigma that is not positive, an unknown centre
     """
+    if centre not in ("exact", "cell"):
+        raise BadInput("heatmaps.encode", "centre", repr(centre), "'exact' or 'cell'")
     if not sigma > 0:
         raise BadInput("heatmaps.encode", "sigma", sigma, "a positive number of cells")
     cells, inside = grid.cells(uv)
@@ -79,9 +81,11 @@ def encode(
         ((axis - at[..., None]) / scale).square().where(drawn[..., None], torch.inf)
         for axis, at in zip(grid.axes(uv.device), middle.unbind(-1), strict=True)
     )
-    if not uv.shape[1]:
-        return uv.new_zeros(uv.shape[0], uv.shape[2], grid.height, grid.width)
-    return (u[..., None, :] + v[..., None]).amin(1).neg_().exp_()
+    # Person by person: all at once would take as much memory as all their maps.
+    least = uv.new_full((len(uv), uv.shape[2], grid.height, grid.width), torch.inf)
+    for one_u, one_v in zip(u.unbind(1), v.unbind(1), strict=True):
+        least = torch.minimum(least, one_u[..., None, :] + one_v[..., None])
+    return least.neg().exp()
 
 
 def _highest(maps: Tensor, threshold: float, window: int, plateaus: str) -> Tensor:
@@ -153,7 +157,7 @@ def peaks(
     Parameters
     ----------
     count : K, of each joint type; ORPM-AE's code keeps 30
-    window : side of the square in which a peak is alone, cells, odd; 3 at 32 px maps, 5 at 128 (ORPM-AE spec 4.1)
+    window : side of the square in which a peak is alone, cells, odd; here 3 at maps of 32 cells, 5 at 128
     refine : "none": the cell's centre. "quarter": a quarter cell to the higher neighbour (Newell et al.; nothing at
         the border). "log": the top of the parabola through the logarithms, in each axis, the second-order step of
         Zhang et al. (CVPR 2020): exact for one Gaussian of `centre="exact"`. "centroid": of the positive values
@@ -161,10 +165,14 @@ def peaks(
 
     Raises
     ------
-    BadInput : maps of another size than the grid, a count below 1, an even window, a threshold below 0
+    BadInput : maps of another size than the grid, a count below 1, an even window, a threshold below 0, an unknown
+        refinement or rule for plateaus
     """
-    if maps.shape[-2:] != (grid.height, grid.width):
-        raise BadInput("heatmaps.peaks", "maps", tuple(maps.shape[-2:]), f"the grid's {(grid.height, grid.width)}")
+    grid.check(maps, "heatmaps.peaks")
+    if refine not in ("none", "quarter", "log", "centroid"):
+        raise BadInput("heatmaps.peaks", "refine", repr(refine), "'none', 'quarter', 'log' or 'centroid'")
+    if plateaus not in ("one", "none"):
+        raise BadInput("heatmaps.peaks", "plateaus", repr(plateaus), "'one' or 'none'")
     if count < 1:
         raise BadInput("heatmaps.peaks", "count", count, "1 or more")
     if window < 1 or window % 2 == 0:

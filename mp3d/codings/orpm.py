@@ -180,8 +180,9 @@ def read(
 
     Raises
     ------
-    BadInput : an unknown read-out, or another number of joints than the skeleton's
+    BadInput : maps of another size than the grid, an unknown read-out, another number of joints than the skeleton's
     """
+    grid.check(maps, "orpm.read")
     if readout not in ("paper", "mehta", "naive"):
         raise BadInput("read", "readout", repr(readout), "'paper', 'mehta' or 'naive'")
     _check("read", uv, skeleton)

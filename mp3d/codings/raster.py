@@ -1,4 +1,4 @@
-"""Which cells of a map a segment covers, and whose square of cells lies in front where people overlap."""
+"""Which cells of a map bones cover, and whose square of cells lies in front where people overlap."""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -10,12 +10,12 @@ from mp3d.codings.grid import Grid
 def on_segments(
     a: Float[Tensor, "*segments 2"], b: Float[Tensor, "*segments 2"], grid: Grid, width: float | int
 ) -> Bool[Tensor, "*segments H W"]:
-    """Whether a cell's centre lies within `width` cells of the closed segment from `a` to `b`.
+    """Whether a cell's centre lies less than `width` cells from the segment from `a` to `b`, both ends included.
 
     Parameters
     ----------
     a, b : (..., 2) px; a segment with an end that is not finite covers no cell, one of length zero a disc
-    width : half the width of the band, cells; a centre at exactly this distance belongs to it
+    width : half the width of the band, cells; a centre at exactly this distance is off it
     """
     along = b - a
     step = along / along.square().sum(-1, keepdim=True).clamp(min=1e-12)
@@ -25,7 +25,33 @@ def on_segments(
     foot = (du * step[..., 0, None, None] + dv * step[..., 1, None, None]).clamp_(0, 1)
     off = torch.addcmul(du, foot, along[..., 0, None, None], value=-1).square_()
     off_v = torch.addcmul(dv, foot, along[..., 1, None, None], value=-1)
-    return off.addcmul_(off_v, off_v) <= (width * grid.stride) ** 2
+    return off.addcmul_(off_v, off_v) < (width * grid.stride) ** 2
+
+
+def on_bones(
+    a: Float[Tensor, "B P E 2"],
+    b: Float[Tensor, "B P E 2"],
+    drawn: Bool[Tensor, "B P E"],
+    grid: Grid,
+    width: float | int,
+    shortest: float | int = 0,
+) -> tuple[tuple[Int[Tensor, " N"], ...], tuple[Int[Tensor, " cells"], ...]]:
+    """The bones that draw something and the cells on them, as `on_segments`.
+
+    Parameters
+    ----------
+    a, b : (B, P, E, 2) px
+    drawn : (B, P, E) whether a bone draws
+    shortest : cells; shorter bones draw nothing
+
+    Returns
+    -------
+    bones : picture, person and bone of each of the N
+    cells : which of the N, row and column of each cell on one
+    """
+    # Only the bones there are: most places of a padded batch are empty.
+    bones = (drawn & ((b - a).norm(dim=-1) >= shortest * grid.stride)).nonzero(as_tuple=True)
+    return bones, on_segments(a[bones], b[bones], grid, width).nonzero(as_tuple=True)
 
 
 def nearest(

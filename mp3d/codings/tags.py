@@ -3,10 +3,10 @@
 A network gives each joint of each person a number, its tag. Nothing says which number a person has to have: the loss
 pulls a person's tags together and pushes people's means apart. Detections with near tags are then one person.
 
-What tags cannot hold: two people's same joint in one cell has one tag, the nearer's. People whose tags differ by less
-than the threshold are mixed, and the threshold is in the tags' own unit, which only the loss sets: with its kernel
-of width sigma a network has no reason to part people by much more than a few sigma. A network sees a person as a
-whole only as far as its view reaches.
+What tags cannot hold: two people's same joint in one cell has one tag, here that of the joint nearest to the cell's
+centre in the picture, whoever stands in front. People whose tags differ by less than the threshold are mixed, and the
+threshold is in the tags' own unit, which only the loss sets: with its kernel of width sigma a network has no reason to
+part people by much more than a few sigma. A network sees a person as a whole only as far as its view reaches.
 """
 
 from typing import Literal
@@ -76,8 +76,15 @@ def encode(
     return maps.reshape(batch, joints, grid.height, grid.width)
 
 
-def read(maps: Float[Tensor, "B J H W"], cells: Int[Tensor, "B J K 2"]) -> Float[Tensor, "B J K"]:
-    """The tags at cells (row, column), as `Peaks.cell` holds them; `BadInput` for a cell off the map."""
+def read(
+    maps: Float[Tensor, "B J H W"], cells: Int[Tensor, "B J K 2"], grid: Grid | None = None
+) -> Float[Tensor, "B J K"]:
+    """The tags at cells (row, column), as `Peaks.cell` holds them.
+
+    `BadInput` for a cell off the map, and for maps of another size than the grid that the cells are of, if given.
+    """
+    if grid is not None:
+        grid.check(maps, "tags.read")
     size = torch.tensor(maps.shape[-2:], device=maps.device)
     if ((cells < 0) | (cells >= size)).any():
         raise BadInput("tags.read", "cells", "some off the map", f"rows and columns within {tuple(maps.shape[-2:])}")
@@ -104,8 +111,7 @@ def loss(
     ------
     BadInput : maps of another size than the grid, a sigma that is not positive
     """
-    if maps.shape[-2:] != (grid.height, grid.width):
-        raise BadInput("tags.loss", "maps", tuple(maps.shape[-2:]), f"the grid's {(grid.height, grid.width)}")
+    grid.check(maps, "tags.loss")
     if not sigma > 0:
         raise BadInput("tags.loss", "sigma", sigma, "a positive number")
     cells, inside = grid.cells(uv)
@@ -159,8 +165,10 @@ def group(
 
     Raises
     ------
-    BadInput : an order that is not one of all joints, a tag that is not finite at a detection
+    BadInput : an unknown method, an order that is not one of all joints, a tag that is not finite at a detection
     """
+    if method not in ("greedy", "hungarian"):
+        raise BadInput("tags.group", "method", repr(method), "'greedy' or 'hungarian'")
     joints = peaks.found.shape[1]
     if sorted(order) != list(range(joints)):
         raise BadInput("tags.group", "order", order, f"each of the {joints} joints once")

@@ -22,7 +22,7 @@ QUANTITIES = {
 hide, the share outside the image, and the largest intersection over union of two people's tight boxes (frames of two
 people or more); of each person the root's distance from the camera and how high the joints reach in the image."""
 
-_SEQUEL = "ORPM-AE's sequel, as specified in section 5 of its companion: JTA's test set, every tenth frame"
+_SEQUEL = "ORPM-AE's sequel (Benzine et al., arXiv 1911.03391): JTA's test set, every tenth frame"
 _PANDANET = "PandaNet, section 4.1"
 _MUPOTS = "MuPoTS-3D's annotated frames: data_manifest.yaml, mupots3d"
 _PANOPTIC = "measured: 4 frames of 160906_band1 and 160906_band2, 31 HD cameras"

@@ -1,4 +1,4 @@
-"""Part affinity fields: labels, the link test and both associations (SMAP spec 8.3)."""
+"""Part affinity fields: labels, the link test and both associations (SMAP section 3 and its released code)."""
 
 import math
 
@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mp3d.codings import affinity, heatmaps
+from mp3d.codings import affinity, depth, heatmaps
 from mp3d.codings.grid import Grid
 from mp3d.codings.heatmaps import Peaks
 from mp3d.errors import BadInput
@@ -101,6 +101,23 @@ class TestEncode:
         labelled[0, 0, 1] = False
         assert not affinity.encode(uv, labelled, BONES, GRID, 1).any()
 
+    @given(seed=seeds, width=st.sampled_from([0.7, 1, 2]))
+    def test_the_cells_are_those_of_part_relative_depth(self, seed, width):
+        """One band, for bones of a cell or more."""
+        uv, labelled = crowd(seed)
+        long = (uv[:, :, [a for a, _ in BONES]] - uv[:, :, [b for _, b in BONES]]).norm(dim=-1) >= GRID.stride
+        labelled &= long.all(-1, keepdim=True)
+        z = torch.tensor([0.0, 1, 2]).expand(labelled.shape)
+        labelled = labelled & GRID.cells(uv)[1]
+        union = False
+        for p in range(3):  # one by one: two people's vectors may cancel out
+            fields = affinity.encode(uv[:, [p]], labelled[:, [p]], BONES, GRID, width)
+            union |= (fields != 0).any(2)
+            assert torch.equal(
+                (fields != 0).any(2), depth.encode_parts(z[:, [p]], uv[:, [p]], labelled[:, [p]], BONES, GRID, width)[1]
+            )
+        assert torch.equal(union, depth.encode_parts(z, uv, labelled, BONES, GRID, width)[1])
+
     def test_nobody_and_bad_input(self):
         nobody = torch.zeros(2, 0, 3, 2), torch.zeros(2, 0, 3, dtype=torch.bool)
         fields = affinity.encode(*nobody, BONES, GRID, 1)
@@ -123,7 +140,7 @@ def seen(*joints, stride=4):
 
 
 def plain_link(field, start, end, threshold=0.05, share=0.95, short=1.088):
-    """SMAP's test of one pair, in cells, as spec 4.3 says it."""
+    """SMAP's test of one pair, in cells, as its released code has it."""
     du, dv = end[0] - start[0], end[1] - start[1]
     length = math.hypot(du, dv)
     if length == 0:
@@ -214,6 +231,8 @@ class TestLinks:
     def test_bad_input(self):
         with pytest.raises(BadInput, match="maps"):
             affinity.links(torch.zeros(1, 2, 2, 12, 16), seen([(1, 1)], [(2, 2)]), ((0, 1),), GRID)
+        with pytest.raises(BadInput, match=r"maps: found \(16, 12\), expected the grid's \(12, 16\)"):
+            affinity.links(torch.zeros(1, 1, 2, 16, 12), seen([(1, 1)], [(2, 2)]), ((0, 1),), GRID)
 
 
 def table(joints, *entries, count=2):

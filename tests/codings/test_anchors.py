@@ -1,4 +1,4 @@
-"""Anchors: overlaps, PONO, labels, codes of boxes and poses (specification of PandaNet, sections 8 and 11)."""
+"""Anchors: overlaps, PONO, labels, codes of boxes and poses (PandaNet section 3)."""
 
 import numpy as np
 import pytest
@@ -146,6 +146,22 @@ def test_assignment_and_pono_are_as_worked_out_anchor_by_anchor(seed):
 
 
 @given(seeds)
+def test_assignment_is_the_first_of_the_largest_overlaps(seed):
+    rng = np.random.default_rng(seed)
+    at, boxes = anchors.grid_anchors(SIZES.double(), Grid.over(128, 96, 16)), boxes_of(rng, 2, 5)
+    boxes[0, 1], boxes[0, 3], boxes[1, 4] = torch.nan, boxes[0, 2], boxes[1, 0]  # two and two are equal
+    best, person = anchors.iou(at, boxes[:, :, None, None, None]).max(1)
+    found = anchors.assign(at, boxes)
+    assert torch.equal(found[0], torch.where(best > 0, person, -1)) and torch.equal(found[1], best)
+
+
+def test_assignment_takes_no_memory_for_each_person(widest):
+    """No tensor in it is larger than the anchors, four numbers each, however many people there are."""
+    at, boxes = anchors.grid_anchors(SIZES, GRID), boxes_of(np.random.default_rng(0), 50).float()
+    assert widest(lambda: anchors.assign(at, boxes)) <= at.numel()
+
+
+@given(seeds)
 def test_everybody_s_best_anchor_scores_one(seed):
     rng = np.random.default_rng(seed)
     at, boxes = anchors.grid_anchors(SIZES.double(), GRID), boxes_of(rng, 4)
@@ -223,6 +239,22 @@ def test_codes_of_boxes_and_poses_go_back(seed):
     torch.testing.assert_close(anchors.decode_pose(at, pose), uv)
     # Free of scale: the same person twice as large in an anchor twice as large.
     torch.testing.assert_close(anchors.encode_pose(at * 2, uv * 2), pose)
+
+
+def test_boxes_without_a_size_are_refused_and_those_of_nobody_stay_unknown():
+    box, uv = torch.tensor([[10.0, 10, 20, 40], [5, 5, 10, 10]]), torch.zeros(2, 17, 2)
+    for size in ([0.0, 40], [20, 0], [-1, 5]):
+        flat = box.clone()
+        flat[1, 2:] = torch.tensor(size)
+        with pytest.raises(BadInput, match=f"encode_boxes: boxes: found a size of {min(size):g}"):
+            anchors.encode_boxes(box, flat)
+        with pytest.raises(BadInput, match="encode_boxes: anchors"):
+            anchors.encode_boxes(flat, box)
+        with pytest.raises(BadInput, match="encode_pose: anchors"):
+            anchors.encode_pose(flat, uv)
+    nobody = torch.stack([box[0], torch.full((4,), torch.nan)])
+    assert anchors.encode_boxes(box, nobody).isnan().all(-1).tolist() == [False, True]
+    assert anchors.encode_pose(nobody, uv).isnan().all((-1, -2)).tolist() == [False, True]
 
 
 def test_sizes_that_a_network_makes_up_are_bounded():

@@ -1,10 +1,9 @@
-"""Depth maps: normalisation, labels and read-out (specification of SMAP, section 8.3)."""
+"""Depth maps: normalisation, labels and read-out (SMAP section 3 and its released code; TDBU eq. 2 to 4)."""
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mp3d.camera import Camera, project
@@ -142,6 +141,7 @@ def test_parts_change_their_sign_with_the_ends_and_nothing_with_the_order_of_peo
 def test_a_person_alone_comes_back_joint_by_joint(seed):
     rng = np.random.default_rng(seed)
     uv = torch.from_numpy(rng.uniform(0, 1, (1, 1, 17, 2)) * [128, 96])
+    assume((uv[..., PARENT, :] - uv[..., CHILD, :]).norm(dim=-1).min() >= GRID.stride)
     z = torch.from_numpy(rng.uniform(2000, 4000, (1, 1, 17)))
     labelled = torch.ones(1, 1, 17, dtype=torch.bool)
     parts, _ = depth.encode_parts(z, uv, labelled, BONES, GRID, 1)
@@ -217,7 +217,29 @@ def test_an_empty_picture(people):
     assert depth.read_parts(maps, uv[..., PARENT, :], uv[..., CHILD, :], GRID).isnan().all()
 
 
-def test_bad_input_is_named():
+def test_bones_seen_end_on_draw_too_and_a_width_away_is_off_the_band():
+    uv, labelled = torch.tensor([[[10.0, 22], [13.9, 22], [10, 42], [30, 42]]])[None], torch.ones(1, 1, 4) > 0
+    z = torch.tensor([[[0.0, 50, 0, 70]]])
+    for overlap in ("mean", "near"):
+        maps, mask = depth.encode_parts(z, uv, labelled, [(0, 1), (2, 3)], GRID, 1, overlap)
+        assert maps[0, 0][mask[0, 0]].tolist() == [50, 50]
+        # Columns 2 to 7, whose centres are 10 to 30 px; those of the rows above and below are a cell off.
+        assert mask[0, 1].nonzero().tolist() == [[10, column] for column in range(2, 8)]
+        assert (maps[0, 1][mask[0, 1]] == 70).all()
+
+
+def test_maps_of_another_size_than_the_grid_are_refused():
+    maps, uv = torch.ones(1, 1, 32, 24), torch.ones(1, 2, 1, 2)
+    for name, read in {
+        "read_points": lambda: depth.read_points(maps, uv, GRID),
+        "read_root": lambda: depth.read_root(maps, uv[:, :, 0], GRID),
+        "read_parts": lambda: depth.read_parts(maps, uv, uv, GRID),
+    }.items():
+        with pytest.raises(BadInput, match=rf"depth.{name}: maps: found \(32, 24\), expected .*\(24, 32\)"):
+            read()
+
+
+def test_bad_input_is_named(unchecked):
     z = torch.ones(3)
     for focal in (0, -5.0, torch.tensor([1.0, 0, 2])):
         with pytest.raises(BadInput, match="focal"):
@@ -231,9 +253,8 @@ def test_bad_input_is_named():
             depth.chain(torch.ones(2), torch.tensor(1.0), bones)
     with pytest.raises(BadInput, match="parents"):
         depth.chain(torch.ones(2), torch.tensor(1.0), [(1, 2), (2, 1)])
-    jaxtyping.config.update("jaxtyping_disable", True)  # the hook would be first to complain
-    try:
-        with pytest.raises(BadInput, match="overlap"):
-            depth.encode_parts(z[None, None], torch.ones(1, 1, 3, 2), z[None, None] > 0, [(0, 1)], GRID, 1, "far")
-    finally:
-        jaxtyping.config.update("jaxtyping_disable", False)
+    one = z[None, None], torch.ones(1, 1, 3, 2), z[None, None] > 0, [(0, 1)], GRID
+    with pytest.raises(BadInput, match="overlap"):
+        depth.encode_parts(*one, 1, "far")
+    with pytest.raises(BadInput, match="width"):
+        depth.encode_parts(*one, 0)

@@ -29,6 +29,14 @@ def test_edges_belong_to_the_cell_to_their_right_and_below():
     assert ((cells >= 0) & (cells < torch.tensor([2, 3]))).all()  # what is off the map can still be read
 
 
+def test_maps_of_another_size_are_refused_and_named():
+    Grid(3, 2).check(torch.zeros(5, 2, 3), "here")
+    for shape in ((3, 2), (1, 2, 4), (2, 2, 2)):
+        with pytest.raises(BadInput, match="here: maps: found") as caught:
+            Grid(3, 2).check(torch.zeros(shape), "here")
+        assert caught.value.found == shape[-2:]
+
+
 def test_a_stride_that_does_not_divide_the_picture_is_refused():
     with pytest.raises(BadInput, match="multiples of the stride 4"):
         Grid.over(130, 96)

@@ -96,6 +96,16 @@ class TestEncode:
         peaks = heatmaps.peaks(maps, GRID, 5)
         assert not peaks.found.any() and peaks.uv.isnan().all() and not peaks.score.any() and not peaks.cell.any()
 
+    def test_memory_is_that_of_the_maps_and_not_of_the_people(self, widest):
+        """No tensor in it is larger than the maps, however many people there are."""
+        grid = Grid(64, 48, 1)
+        uv, labelled = crowd(0, batch=1, people=20, grid=grid)
+        assert widest(lambda: heatmaps.encode(uv, labelled, grid, 1)) == 2 * 48 * 64
+
+    def test_an_unknown_centre(self, unchecked):
+        with pytest.raises(BadInput, match="centre: found 'corner', expected 'exact' or 'cell'"):
+            heatmaps.encode(*place((20, 20)), GRID, 1, "corner")
+
     @pytest.mark.parametrize("sigma", [0, -1, math.nan])
     def test_sigma(self, sigma):
         with pytest.raises(BadInput, match="sigma"):
@@ -186,6 +196,11 @@ class TestPeaks:
             heatmaps.peaks(impulses(), GRID, **given)
         with pytest.raises(BadInput, match=r"\(12, 16\).*\(16, 12\)"):
             heatmaps.peaks(impulses(), Grid(12, 16, 4))
+
+    @pytest.mark.parametrize("given", [{"refine": "logarithm"}, {"plateaus": "all"}])
+    def test_unknown_options(self, unchecked, given):
+        with pytest.raises(BadInput, match=f"{next(iter(given))}: .*'none'"):
+            heatmaps.peaks(impulses(), GRID, **given)
 
 
 class TestRefine:

@@ -1,6 +1,5 @@
-"""Occlusion-robust pose maps: sites, near wins, the three read-outs (specification of ORPM-AE, section 8)."""
+"""Occlusion-robust pose maps: sites, near wins, the three read-outs (ORPM-AE section 3.2; ORPM, algorithm 1)."""
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -265,7 +264,7 @@ def test_scores_have_to_exceed_t_c_and_pixels_to_be_on_the_map():
 
 
 def read_plainly(maps, uv, found, readout, t_d):
-    """One picture's people, one joint at a time, in the words of the specification, section 4.4."""
+    """One picture's people, one joint at a time, as ORPM-AE section 3.2 tells it."""
     rho, people = orpm.sites(), len(uv)
     cell = [[tuple((x // 4).int().tolist()) for x in person] for person in uv.nan_to_num(-9)]
     ok = [[bool(found[p, j]) and 0 <= cell[p][j][0] < 32 and 0 <= cell[p][j][1] < 24 for j in range(17)]
@@ -350,14 +349,6 @@ def test_an_empty_picture(people):
         assert read.shape == (1, people, 17, 3) and read.isnan().all() and (site == -1).all()
 
 
-@pytest.fixture
-def unchecked():
-    """Without the tests' hook for shapes and types, which would be first to complain."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
-
-
 def test_bad_input_is_named(unchecked):
     bones, uv, labelled, depth = apart()
     with pytest.raises(BadInput, match="joints: found 17, expected 15 of SMAP15"):
@@ -366,3 +357,5 @@ def test_bad_input_is_named(unchecked):
         orpm.read(torch.zeros(1, 17, 3, 24, 32), uv, labelled, GRID, "nearest", MEAN)
     with pytest.raises(BadInput, match="joints"):
         orpm.read(torch.zeros(1, 17, 3, 24, 32), uv, labelled, GRID, "paper", MEAN, skeleton=SMAP15)
+    with pytest.raises(BadInput, match=r"orpm.read: maps: found \(32, 24\), expected the grid's \(24, 32\)"):
+        orpm.read(torch.zeros(1, 17, 3, 32, 24), uv, labelled, GRID, "paper", MEAN)

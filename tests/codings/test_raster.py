@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mp3d.codings.grid import Grid
-from mp3d.codings.raster import nearest, on_segments
+from mp3d.codings.raster import nearest, on_bones, on_segments
 
 seeds = st.integers(0, 10**6)
 
@@ -29,19 +29,20 @@ def test_a_cell_is_on_a_segment_if_its_centre_is_near_it(seed, stride, width):
     assert on.shape == (4, 5, 7)
     for n, row, column in np.ndindex(*on.shape):
         centre = np.array([column + 0.5, row + 0.5]) * stride
-        assert on[n, row, column] == (distance(centre, a[n], b[n]) <= width * stride)
+        assert on[n, row, column] == (distance(centre, a[n], b[n]) < width * stride)
 
 
-def test_the_band_is_closed_and_ends_round():
+def test_the_band_is_open_and_ends_round():
     grid = Grid(8, 5, 4)
     a, b = torch.tensor([[10.0, 10]]), torch.tensor([[22.0, 10]])  # centres of cells (2, 2) and (2, 5)
-    on = on_segments(a, b, grid, 1)[0]
+    assert on_segments(a, b, grid, 1)[0].nonzero().tolist() == [[2, 2], [2, 3], [2, 4], [2, 5]]
+    on = on_segments(a, b, grid, 1.01)[0]
     assert on[2].tolist() == [False, True, True, True, True, True, True, False]
     for row in (1, 3):
         assert on[row].tolist() == [False, False, True, True, True, True, False, False]
     assert not on[[0, 4]].any()
-    assert torch.equal(on, on_segments(b, a, grid, 1)[0])
-    assert on_segments(a, a, grid, 1).sum() == 5  # a point is a disc
+    assert torch.equal(on, on_segments(b, a, grid, 1.01)[0])
+    assert on_segments(a, a, grid, 1.01).sum() == 5  # a point is a disc
 
 
 def test_a_segment_without_an_end_covers_nothing():
@@ -49,6 +50,16 @@ def test_a_segment_without_an_end_covers_nothing():
     on = on_segments(a, torch.full((3, 2), 4.0), Grid(4, 4, 2), 2)
     assert not on[:2].any() and on[2].any()
     assert on_segments(torch.zeros(0, 2), torch.zeros(0, 2), Grid(4, 3), 1).shape == (0, 3, 4)
+
+
+def test_bones_that_draw_are_those_as_long_as_asked():
+    a = torch.tensor([[[[10.0, 10], [10, 10], [10, 10], [10, 10]]]])
+    b = a + torch.tensor([[4.0, 0], [3.99, 0], [8, 0], [torch.nan, 0]])
+    drawn = torch.tensor([[[True, True, False, True]]])
+    bones, (n, row, column) = on_bones(a, b, drawn, Grid(8, 5, 4), 1, shortest=1)
+    assert [x.tolist() for x in bones] == [[0], [0], [0]]
+    assert [x.tolist() for x in (n, row, column)] == [[0, 0], [2, 2], [2, 3]]
+    assert on_bones(a, b, drawn, Grid(8, 5, 4), 1)[0][2].tolist() == [0, 1]
 
 
 @given(seeds, st.integers(0, 2))

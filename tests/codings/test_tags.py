@@ -1,4 +1,4 @@
-"""Associative embedding: ideal maps, the loss's closed forms, and both groupings (ORPM-AE spec 8)."""
+"""Associative embedding: ideal maps, the loss's closed forms, both groupings (ORPM-AE section 3.5; Newell et al.)."""
 
 import math
 
@@ -70,6 +70,9 @@ class TestMaps:
         for cell in ([0, 16], [12, 0], [-1, 0]):
             with pytest.raises(BadInput, match="cells"):
                 tags.read(maps, torch.tensor(cell).expand(2, 3, 1, 2))
+        assert torch.equal(tags.read(maps, cells, GRID), tags.read(maps, cells))
+        with pytest.raises(BadInput, match=r"tags.read: maps: found \(12, 16\), expected .*\(6, 8\)"):
+            tags.read(maps, cells, Grid(8, 6, 8))
 
     def test_nobody_and_bad_input(self):
         nobody = torch.zeros(2, 0, 3, 2), torch.zeros(2, 0, 3, dtype=torch.bool), torch.zeros(2, 0)
@@ -253,7 +256,7 @@ class TestGroup:
             assert sorted(chosen[:, j].tolist()) == list(range(people))
 
     def test_greedy_against_hungarian(self):
-        """ORPM-AE spec 8: the strong wrist is as near to both; the assignment minds the weak one."""
+        """The strong wrist is as near to both; the assignment minds the weak one."""
         rows = [(NECK, 0.0, 1.0), (NECK, 1.0, 0.95), (WRIST, 0.5, 0.9), (WRIST, 0.1, 0.8)]
         greedy, hungarian = (group(rows, method, threshold=1.2) for method in ("greedy", "hungarian"))
         assert greedy == [{NECK: 0.0, WRIST: 0.5}, {NECK: 1.0, WRIST: 0.1}]
@@ -352,3 +355,7 @@ class TestGroup:
             tags.group(peaks, tag, order=(0, 1, 1))
         with pytest.raises(BadInput, match="finite"):
             tags.group(peaks, tag * torch.nan)
+
+    def test_an_unknown_method(self, unchecked):
+        with pytest.raises(BadInput, match="method: found 'Greedy', expected 'greedy' or 'hungarian'"):
+            tags.group(*detections((NECK, 0.0, 1.0)), "Greedy")

@@ -1,4 +1,4 @@
-"""Where a pose stands (specification of PandaNet, sections 4.4, 8 and 11; of SMAP, 8.3 "FitT")."""
+"""Where a pose stands (PandaNet section 3.3.2; SMAP section 4.4)."""
 
 import itertools
 

@@ -3,12 +3,26 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from mp3d.experiments.codings.ceiling import CODINGS, anchor_sizes, carried, ceiling, lost, meeting
+from mp3d.codings import orpm, tags
+from mp3d.codings.grid import Grid
+from mp3d.experiments.codings import ceiling as ceilings
+from mp3d.experiments.codings.ceiling import (
+    CODINGS,
+    anchor_sizes,
+    carried,
+    ceiling,
+    ceiling_by_stride,
+    lost,
+    meeting,
+    round_trip,
+)
 from mp3d.experiments.codings.crowds import crowd, pair
 from mp3d.experiments.codings.drawn import drawn
+from mp3d.experiments.codings.maps import Written
 from mp3d.skeletons import MPI17
 
 IN_CELLS = CODINGS[:5]
@@ -75,6 +89,9 @@ def test_of_two_people_in_the_same_cells_one_is_left():
     assert (told["root depth", "same cell"]["person"] == 0).all() and len(told["root depth", "same cell"]) == 5
     assert (told["top-down", "box dropped"]["person"] == 0).all() and len(told["top-down", "box dropped"]) == 5
     assert (told["anchors", "no anchor of their own"]["person"] == 1).all()
+    both = told["pose maps", "overwritten"], told["pose maps", "too close"]
+    assert [(set(t["person"]), set(t["joints"])) for t in both] == [({0}, {17}), ({1}, {17})]
+    assert not len(rows[rows["coding"] == "tags"])  # equally near to the cell's middle
 
 
 def test_meeting_people_are_lost():
@@ -93,7 +110,11 @@ def test_ceilings_fall_with_the_crowd_and_rise_with_the_resolution():
     table = ceiling((0, 1), 3, people=(2, 6, 20))
     assert list(table) == ["panel", "series", "x", "value", "low", "high"]
     assert table["value"].between(0, 100).all() and len(table) == 2 * 3 * len(CODINGS)
-    fine = ceiling((0, 1), 3, people=(20,), stride=2)
+    fine = ceiling_by_stride((0, 1), 3, 20, strides=(2, 4)).assign(stride=lambda t: t["x"])
+    pd.testing.assert_series_equal(
+        *(t["value"].reset_index(drop=True) for t in (fine[fine["x"] == 4], table[table["x"] == 20]))
+    )
+    fine = fine[fine["x"] == 2].assign(x=20)
     for coding in CODINGS:
         share = {panel: at(table, panel=panel, series=coding) for panel in ("people", "joints")}
         least = 5 if coding in IN_CELLS else 1
@@ -128,6 +149,69 @@ def test_who_is_lost_is_not_carried():
         both = torch.tensor([p, q])
         assert not (whole[b, both] == batch.labelled[b, both]).all()
     assert len(merged) > 10
+    missing = (batch.labelled & ~found["ORPM"]).any(-1)
+    assert set(map(tuple, missing.nonzero().tolist())) <= told("pose maps")
+
+
+def test_who_is_told_of_pose_maps_and_tags_is_lost_in_them():
+    batch = crowd(12, 2, 2)
+    rows, grid = lost(batch), Grid.over(256, 160, 4)
+    told = {key: part.drop_duplicates(["picture", "person"]) for key, part in rows.groupby(["coding", "reason"])}
+    mean = torch.full((17, 3), 77.0)
+    maps, _ = orpm.encode(orpm.to_bones(batch.xyz), batch.uv, batch.labelled, batch.xyz[:, :, MPI17.root, 2], grid)
+    _, site = orpm.read(maps, batch.uv, batch.labelled, grid, "paper", mean)
+    unread = (site < 0) & batch.labelled
+    some = [
+        tuple(row)
+        for key in ("overwritten", "too close")
+        for row in told["pose maps", key][["picture", "person"]].to_numpy()
+    ]
+    assert set(map(tuple, unread.any(-1).nonzero().tolist())) == set(some) != set()
+    covered = Written(batch, mean)
+    cover = torch.zeros_like(unread)
+    for b, p, j in (batch.labelled & (torch.arange(17) != MPI17.root)).nonzero().tolist():
+        cover[b, p, j] = all(
+            not torch.equal(maps[b, j, :, v, u], covered.bones[b, p, j])
+            for s in orpm.sites()[j].nonzero()[:, 0].tolist()
+            if batch.labelled[b, p, s]
+            for u, v in [(batch.uv[b, p, s] / 4).floor().long().tolist()]
+        )
+    assert set(map(tuple, cover.any(-1).nonzero().tolist())) == {
+        tuple(row) for row in told["pose maps", "overwritten"][["picture", "person"]].to_numpy()
+    }
+    names = torch.arange(1.0, 13).expand(2, -1)
+    cells, _ = grid.cells(batch.uv.transpose(1, 2))
+    read = tags.read(tags.encode(batch.uv, batch.labelled, names, grid), cells).mT
+    wrong = (read != names[..., None]) & batch.labelled
+    part = rows[rows["coding"] == "tags"]
+    assert set(map(tuple, wrong.any(-1).nonzero().tolist())) == set(zip(part["picture"], part["person"], strict=True))
+    assert all(wrong[b, p].sum() <= n for (b, p), n in part.groupby(["picture", "person"])["joints"].sum().items())
+    assert wrong.any()
+
+
+def test_a_round_trip_loses_what_the_cells_lose():
+    table = round_trip((0, 1), 6, strides=(2, 4)).set_index(["labels", "people", "stride"]).sort_index()
+    assert list(table) == ["found", "uv", "dz", "dz_median", "root", "mpjpe"] and table.notna().all(axis=None)
+    alone = table.loc["exact", 1]
+    assert (alone["found"] > 98).all() and (alone["uv"] < 0.02).all() and (alone["root"] < 1).all()
+    assert (alone[["dz", "mpjpe"]] < 0.5).all(axis=None) and (table["dz_median"] <= table["dz"]).all()
+    # The mean distance from the centre of a unit square.
+    cells = table.loc["cell", 1]["uv"]
+    np.testing.assert_allclose(cells / cells.index, 0.3826, rtol=0.1)
+    assert (table.loc["exact", 5]["root"] > alone["root"]).all()  # a nearer root's square covers a farther one
+    for _, rows in table.groupby(["labels", "people"]):
+        fine, coarse = rows.iloc[0], rows.iloc[1]
+        assert (
+            fine["found"] >= coarse["found"]
+            and (fine[["dz", "root", "mpjpe"]] <= coarse[["dz", "root", "mpjpe"]]).all()
+        )
+
+
+def test_a_round_trip_of_nobody_in_view_finds_nothing():
+    batch = crowd(1, 0, 2)
+    gone = replace(batch, visibility=torch.zeros_like(batch.visibility))
+    read = ceilings._read_back(gone, Grid.over(256, 160, 4))
+    assert set(read) == {"exact", "cell"} and all(len(part) == 0 for parts in read.values() for part in parts)
 
 
 def test_the_order_of_people_does_not_matter():
@@ -141,7 +225,10 @@ def test_the_order_of_people_does_not_matter():
 def test_nobody_is_lost_at_a_distance():
     batch = pair(1500, 3, 4, depth=5000)
     rows = lost(batch)
-    assert set(rows["reason"]) <= {"root hidden"}
+    assert len(rows) == 0
+    hidden = lost(batch, hidden_roots=True)
+    assert set(hidden["reason"]) <= {"root hidden"}
+    assert len(hidden) == (batch.visibility[..., MPI17.root] == 1).sum()
     assert all(people(batch, coding).all() for coding in CODINGS)
 
 

@@ -13,9 +13,9 @@ from mp3d.codings import heatmaps
 from mp3d.errors import BadInput
 from mp3d.experiments.codings import crowds, grouping
 from mp3d.experiments.codings.crowds import crowd, pair
-from mp3d.experiments.codings.curves import curve
+from mp3d.experiments.codings.curves import point, share
 from mp3d.skeletons import MPI17
-from mp3d.synthetic.body import sample_body, visibility
+from mp3d.synthetic.body import ray_capsule, sample_body, skin, visibility
 
 CURVE = ["panel", "series", "x", "value", "low", "high"]
 
@@ -53,12 +53,17 @@ def test_visibility_by_pairs_is_that_of_all_at_once():
     points = (points + place[:, None]).reshape(2, 6, 22, 3)
     size, inside = size.reshape(2, 6), rng.random((2, 6, 17)) < 0.9
     body = replace(sample_body(rng, (2, 6)), stature=size, girth=np.ones((2, 6)))
-    expected, k = visibility(body, points, inside), np.array([[200.0, 200, 128, 80]] * 2)
-    np.testing.assert_array_equal(crowds._visibility(points, size, inside, k, True), expected)
-    others = crowds._visibility(points, size, inside, k, False)
+    expected = visibility(body, points, inside)
+    np.testing.assert_array_equal(crowds._visibility(points, size, inside, True), expected)
+    others = crowds._visibility(points, size, inside, False)
     assert (others >= expected).all() and (others[expected == 0] == 0).all()
     hidden = [(v == 1).sum() for v in (others, expected)]
     assert 20 < hidden[0] < hidden[1]
+    for n, a in np.ndindex(2, 6):  # somebody else's capsule is met before the joint
+        far = np.linalg.norm(points[n, a, :17], axis=-1)
+        rest = [b for b in range(6) if b != a]
+        entered = ray_capsule(points[n, a, :17] / far[:, None], *skin(points[n, rest], size[n, rest])).min((0, 2))
+        np.testing.assert_array_equal(others[n, a], np.where(inside[n, a], np.where(entered < far, 1, 2), 0))
     alone = crowd(1, 0, 20, themselves=False)
     assert (alone.visibility != 1).all() and (crowd(1, 0, 20).visibility == 1).any()
 
@@ -89,13 +94,14 @@ def test_more_people_than_the_floor_holds_are_refused():
 # ---- curves and matches
 
 
-def test_a_curve_is_a_ratio_of_sums():
-    rows = pd.DataFrame({"series": "a", "x": 1, "top": [1.0, 5.0, 0.0], "bottom": [1, 3, 0]})
-    empty = pd.DataFrame({"series": "b", "x": 1, "top": [0.0, 0.0], "bottom": [0, 0]})
-    found = curve(pd.concat([rows, empty]))
-    assert list(found) == ["series", "x", "value", "low", "high"]
-    assert found["value"][0] == pytest.approx(6 / 4) and found["low"][0] < 1.5 < found["high"][0]
-    assert found.loc[1, ["value", "low", "high"]].isna().all()
+def test_a_point_weighs_by_what_there_is_and_leaves_out_what_is_not():
+    row = point("a", 1, np.array([[1.0, np.nan, 3], [2, np.nan, 5]]), np.array([1, 1, 3]))
+    assert row["value"] == pytest.approx((1.5 + 3 * 4) / 4) and row["low"] <= row["value"] <= row["high"]
+    values, n = share(torch.tensor([1, 1, 0]), torch.tensor([1, 3, 0]))
+    row = point("a", 1, values, n, "b", (0, 100))
+    assert list(row) == CURVE and row["value"] == pytest.approx(50) and 0 <= row["low"] < 50 < row["high"] == 100
+    empty = point("b", 1, *share(*torch.zeros(2, 2, dtype=torch.long)))
+    assert np.isnan([empty[name] for name in ("value", "low", "high")]).all()
 
 
 def test_found_people_are_matched_where_most_is_right():

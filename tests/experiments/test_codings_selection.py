@@ -1,4 +1,4 @@
-"""Experiments on anchors and placement: closed forms and limits (specification of PandaNet, sections 8 and 11)."""
+"""Experiments on anchors and placement (PandaNet): closed forms and limits."""
 
 from dataclasses import replace
 
@@ -11,6 +11,7 @@ from mp3d.codings import anchors as coding
 from mp3d.codings.grid import Grid
 from mp3d.experiments.codings import selection
 from mp3d.experiments.codings.crowds import crowd
+from mp3d.skeletons import MPI17
 from mp3d.synthetic import worlds
 
 
@@ -20,6 +21,9 @@ def small_blocks():
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(worlds.WORLDS, "duet", replace(worlds.DUET, block=16))
         yield
+
+
+ROOT = MPI17.root
 
 
 def values(table, panel, series):
@@ -73,6 +77,12 @@ def test_sharing_ends_with_overlap():
     shared = values(table, "anchors shared, %", "1 of the size")
     assert shared[1.0] == 100 and shared[0.0] == 0 and 0 < shared[sorted(shared)[1]] < 100
     assert values(table, "people without an anchor, %", "1 of the size")[1.0] == 50
+    table = selection.sharing(offsets=(0, 0.5, 1))
+    wide = table.pivot_table("value", ["panel", "series"], "gap")
+    assert list(wide) == [0, 0.5, 1] and wide.notna().all(axis=None)
+    # A gap is of the first's width: its IoU with one of half the size is 1/4 where the two have one middle.
+    half = table[(table["series"] == "0.5 of the size") & (table["gap"] == 0)]
+    np.testing.assert_allclose(half["x"], 0.25, atol=1e-6)
 
 
 def test_a_perfect_regressor_keeps_every_anchor_and_one_alone_is_always_perfect():
@@ -125,13 +135,13 @@ def test_without_noise_people_stand_where_they_are(distance):
     for error in selection._placed(0, 20, distance, 0).values():
         assert np.abs(error).max() < 1e-3
     for error in selection._placed(0, 20, distance, 0, scale=1.1).values():
-        np.testing.assert_allclose(error, 0.1 * distance, rtol=1e-3)
+        np.testing.assert_allclose(error[:, ROOT, 2], 0.1 * distance, rtol=1e-3)
 
 
 def test_how_near_linear_least_squares_sets_far_people():
     """Noise in n makes z smaller by 1 / (1 + 2 (J - 1) sigma^2 z^2 / (f^2 S)), S the pose's spread across the view."""
     draws, z, noise = 400, 40.0, 1.0
-    error = selection._placed(3, draws, z, noise)
+    error = {name: joints[:, ROOT, 2] for name, joints in selection._placed(3, draws, z, noise).items()}
     xyz = crowd(1, 3, draws, depth=(4000, 12_000)).xyz[:, 0].double()
     spread = (xyz[..., :2] - xyz[..., :2].mean(1, keepdim=True)).square().sum((1, 2)).numpy()
     expected = z / (1 + 2 * 16 * (noise * 1000 * z / selection.FOCAL) ** 2 / spread) - z
@@ -140,6 +150,30 @@ def test_how_near_linear_least_squares_sets_far_people():
     table = selection.placement((0,), 40, distances=(10, 40), noises=(1,))
     spread = values(table, "standard deviation, m", "refined, 1 px")
     assert spread[40] == pytest.approx(16 * spread[10], rel=0.1)  # as the square of the distance
+
+
+def test_noisy_predictions_are_read_out_with_errors_of_their_kind():
+    table = selection.noisy_readout((0, 1), 60, noises=(0, 2), noises_3d=(0, 0.01), distance=8)
+    pose, root = (
+        {s: values(table, p, s) for s in ("3D: 0 %", "3D: 1 %")} for p in ("absolute pose, mm", "root depth, mm")
+    )
+    assert pose["3D: 0 %"][0] < 0.1 and root["3D: 0 %"][0] < 0.1
+    # The pose is right: all joints are moved by the root's error, which lies along the line of sight but for little.
+    assert pose["3D: 0 %"][2] == pytest.approx(root["3D: 0 %"][2], rel=0.05)
+    assert root["3D: 1 %"][2] > root["3D: 1 %"][0] > 50 and pose["3D: 1 %"][2] > pose["3D: 1 %"][0]
+    draws, z = 400, 8.0
+    xyz = crowd(1, 3, draws, depth=(4000, 12_000)).xyz[:, 0].double()
+    spread = (xyz[..., :2] - xyz[..., :2].mean(1, keepdim=True)).square().sum((1, 2)).numpy()  # S
+    # In the picture: z^2 s / (f sqrt(S)) to first order, of a pose that is known.
+    error = selection._placed(3, draws, z, 1)["refined"][:, ROOT, 2]
+    assert error.std() == pytest.approx(np.sqrt(np.mean((z**2 * 1000 / selection.FOCAL) ** 2 / spread)), rel=0.15)
+    # Of the pose's noise what lies across the view, s in each direction, moves the root by z s / sqrt(S), and makes
+    # the pose wider, which the smallest residuals answer with a distance larger by 2 (J - 1) s^2 / S.
+    bones = (xyz - xyz[:, list(MPI17.parents)]).norm(dim=-1)[:, np.arange(17) != ROOT].sum(1).numpy()
+    off = 0.01 * bones / np.sqrt(3)
+    error = {name: joints[:, ROOT, 2] for name, joints in selection._placed(3, draws, z, 0, 1.0, 0.01).items()}
+    assert error["linear"].std() == pytest.approx(z * np.sqrt(np.mean(off**2 / spread)), rel=0.15)
+    assert (error["refined"] - error["linear"]).mean() == pytest.approx(z * np.mean(32 * off**2 / spread), rel=0.15)
 
 
 def test_weights_go_to_one_over_the_loss():

@@ -18,19 +18,22 @@ The last three say whether there is a place for somebody, not how well what stan
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
+from typing import Literal
 
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mp3d.batch import Batch
+from mp3d.camera import back_project
 from mp3d.codings import affinity, anchors, depth, heatmaps, orpm, tags
 from mp3d.codings.grid import Grid
 from mp3d.experiments.codings.crowds import HEIGHT, WIDTH, crowd, pair
-from mp3d.experiments.codings.curves import curve
-from mp3d.experiments.codings.grouping import BONES, group_by_fields, match
+from mp3d.experiments.codings.curves import point, share
+from mp3d.experiments.codings.grouping import BONES, group_by_fields, match, paired
 from mp3d.experiments.codings.maps import mean_bones
 from mp3d.scene import HIDDEN, VISIBLE
 from mp3d.skeletons import MPI17
@@ -43,6 +46,8 @@ CELL, MM = 0.5, 50.0
 """The tolerance: cells in the picture, mm in space."""
 OVERLAP = 0.5
 """IoU above which the farther of two boxes is dropped."""
+LABELS: dict[str, Literal["none", "log"]] = {"exact": "log", "cell": "none"}
+"""How `round_trip` draws heatmaps, about the joint itself or the centre of its cell, and how it reads them."""
 SIZES = 9
 """Of anchors, by k-means over other crowds' boxes."""
 
@@ -74,7 +79,15 @@ def ceiling(
 
     A curve table: x is the number of people, series are `CODINGS`, panels are people and joints.
     """
-    return curve(pd.concat([_shares(crowd(n, s, scenes), n, stride) for n in people for s in seeds]), (0, 100))
+    return pd.DataFrame([row for n in people for row in _shares([crowd(n, s, scenes) for s in seeds], n, stride)])
+
+
+def ceiling_by_stride(
+    seeds: Sequence[int], scenes: int, people: int = 8, strides: Sequence[int] = (2, 4, 8)
+) -> pd.DataFrame:
+    """`ceiling` of one number of people, against the stride of the maps in px (x)."""
+    batches = [crowd(people, seed, scenes) for seed in seeds]
+    return pd.DataFrame([row for stride in strides for row in _shares(batches, stride, stride)])
 
 
 def meeting(
@@ -89,19 +102,18 @@ def meeting(
     A curve table: x is the gap from root to root across the view in mm, series are `CODINGS`, panels are people and
     joints.
     """
-    return curve(pd.concat([_shares(pair(g, s, scenes, behind), g, stride) for g in gaps for s in seeds]), (0, 100))
+    return pd.DataFrame([r for g in gaps for r in _shares([pair(g, s, scenes, behind) for s in seeds], g, stride)])
 
 
-def _shares(batch: Batch, x: float | int, stride: int) -> pd.DataFrame:
-    """Rows of `curve`, a scene each."""
-    rows, on = [], batch.labelled
-    for series, joints in carried(batch, stride).items():
+def _shares(batches: Sequence[Batch], x: float | int, stride: int) -> list[dict]:
+    """Rows of a curve table: what each coding carries of these pictures."""
+    rows, found, on = [], [carried(batch, stride) for batch in batches], torch.cat([b.labelled for b in batches])
+    for series in CODINGS:
+        joints = torch.cat([one[series] for one in found])
         people = (joints == on).all(-1) & on.any(-1)
         parts = {"people": (people.sum(1), on.any(-1).sum(1)), "joints": (joints.sum((1, 2)), on.sum((1, 2)))}
-        for panel, (top, bottom) in parts.items():
-            part = {"top": 100 * top, "bottom": bottom}
-            rows.append(pd.DataFrame(part).assign(panel=panel, series=series, x=x))
-    return pd.concat(rows)
+        rows += [point(series, x, *share(*part), panel, (0, 100)) for panel, part in parts.items()]
+    return rows
 
 
 # ------------------------------------------------------------------------------------------ each coding
@@ -180,12 +192,13 @@ def _kept(batch: Batch, offered: Bool[Tensor, "B P"]) -> Bool[Tensor, "B P"]:
 # ------------------------------------------------------------------------------------------ who is lost
 
 
-def lost(batch: Batch, stride: int = 4) -> pd.DataFrame:
+def lost(batch: Batch, stride: int = 4, hidden_roots: bool = False) -> pd.DataFrame:
     """Who each coding cannot represent, and why, told from the truth without maps.
 
     Parameters
     ----------
     stride : of all maps, px
+    hidden_roots : whether fields lose who hides their root, too, as where hidden joints are not drawn
 
     Returns
     -------
@@ -193,9 +206,12 @@ def lost(batch: Batch, stride: int = 4) -> pd.DataFrame:
     how many it concerns. Codings and their reasons:
 
     - heatmaps: "same cell", a nearer person's same joint lies in the same cell
+    - tags: "another's tag", somebody's same joint is nearer to the middle of this joint's cell
     - fields: "cut off", joints in the picture to which the way from the root leads out of it, which one person alone
-      may have; "root hidden", where hidden joints are not drawn: nobody to start from
+      may have; "root hidden", if asked for: nobody to start from
     - fields, root depth: "root off the picture"
+    - pose maps: "overwritten", nearer people's squares cover all sites of a joint; "too close", not all, but the
+      others lie so near to somebody's site that they are not read (t_D = 3 cells)
     - root depth: "same cell", a nearer root lies so close that it has this root's cell
     - anchors: "no anchor of their own", others overlap all of a person's anchors more; `other` has most of the best
     - anchors, top-down: "box dropped", a nearer person's box overlaps too much
@@ -204,9 +220,10 @@ def lost(batch: Batch, stride: int = 4) -> pd.DataFrame:
     z = batch.xyz[:, :, root, 2]
     cells, _ = grid.cells(batch.uv)
     on, seen = batch.labelled, batch.visibility
-    nearer = (z[:, None] < z[:, :, None]) & batch.there[:, None]  # (B, P, other)
+    another = batch.there[:, None] & ~torch.eye(batch.uv.shape[1], dtype=torch.bool)  # (B, P, other)
+    nearer = (z[:, None] < z[:, :, None]) & another
     gap = (cells[:, :, None] - cells[:, None]).abs().amax(-1)  # (B, P, other, J)
-    both = on[:, :, None] & on[:, None] & nearer[..., None]
+    both = on[:, :, None] & on[:, None]
 
     def note(coding: str, reason: str, others: Tensor) -> None:
         """`others` (B, P, other) says how many joints of a person another one concerns."""
@@ -219,14 +236,23 @@ def lost(batch: Batch, stride: int = 4) -> pd.DataFrame:
             row = {"picture": b, "person": p, "coding": coding, "reason": reason}
             rows.append(row | {"other": -1, "joints": int(joints[b, p].sum())})
 
-    note("heatmaps", "same cell", ((gap == 0) & both).sum(-1))
+    note("heatmaps", "same cell", ((gap == 0) & both & nearer[..., None]).sum(-1))
+    middle = grid.centres(cells)
+    closer = (batch.uv[:, None] - middle[:, :, None]).norm(dim=-1) < (batch.uv - middle).norm(dim=-1)[:, :, None]
+    note("tags", "another's tag", ((gap <= 1) & closer & both & another[..., None]).sum(-1))
     reached = orpm.tree_sum((~on).float()[..., None], MPI17.parents)[..., 0] == 0
     off = batch.there & ~on[..., root]
     alone("fields", "root off the picture", off, on)
     alone("fields", "cut off", (on & ~reached).any(-1) & ~off, on & ~reached)
-    alone("fields", "root hidden", (seen[..., root] == HIDDEN) & (seen == VISIBLE).any(-1), on)
+    if hidden_roots:
+        alone("fields", "root hidden", (seen[..., root] == HIDDEN) & (seen == VISIBLE).any(-1), on)
+    over, close = _met(cells, on, nearer, 1), _met(cells, on, another, 2)
+    use = orpm.sites() & on[:, :, None]
+    covered, unread = (on & (met.any(2) | ~use).all(-1) for met in (over, over | close))
+    note("pose maps", "overwritten", (over.any(-1) & covered[:, :, None]).sum(-1))
+    note("pose maps", "too close", (close.any(-1) & (unread & ~covered)[:, :, None]).sum(-1))
     alone("root depth", "root off the picture", off, on)
-    note("root depth", "same cell", ((gap <= 1) & both)[..., root] * on.sum(-1)[..., None])
+    note("root depth", "same cell", ((gap <= 1) & both & nearer[..., None])[..., root] * on.sum(-1)[..., None])
     boxes, whose = anchors.pose_box(batch.uv), _anchored(batch, stride)
     overlap = anchors.iou(boxes[:, :, None], boxes[:, None])
     for b, p in (batch.there & ~whose).nonzero().tolist():
@@ -238,3 +264,78 @@ def lost(batch: Batch, stride: int = 4) -> pd.DataFrame:
         over = (overlap > OVERLAP) & nearer & kept[:, None] & (offered & ~kept)[..., None]
         note(coding, "box dropped", over * on.sum(-1)[..., None])
     return pd.DataFrame(rows, columns=["picture", "person", "coding", "reason", "other", "joints"])
+
+
+def _met(
+    cells: Int[Tensor, "B P 17 2"], on: Bool[Tensor, "B P 17"], others: Bool[Tensor, "B P P"], reach: int
+) -> Bool[Tensor, "B P P 17 17"]:
+    """[..., j, s] whether a person's site s of joint j lies within `reach` cells of another's site of j."""
+    gap = (cells[:, :, None, :, None] - cells[:, None, :, None]).abs().amax(-1)
+    near = (gap <= reach) & on[:, :, None, :, None] & on[:, None, :, None] & others[..., None, None]
+    rho = orpm.sites()
+    return (near.float() @ rho.T.float() > 0).mT & rho
+
+
+# ------------------------------------------------------------------------------------------ all the way to space
+
+
+def round_trip(
+    seeds: Sequence[int], scenes: int, strides: Sequence[int] = (2, 4, 8), people: Sequence[int] = (1, 5)
+) -> pd.DataFrame:
+    """SMAP's whole way on ideal maps: peaks, links, association, depth read-out, back-projection (section 3).
+
+    A row a number of people, way of drawing the heatmaps and stride. `labels` is "exact" (about the joint) or "cell"
+    (about its cell's centre, as the release does; peaks are found there). Columns: found, the joints in % that end
+    with the right person within a cell; uv, their mean error in px; dz and dz_median, that of a bone's relative depth
+    in mm, of bones with both ends; root, that of the root's place in mm; mpjpe, the mean error in mm relative to the
+    root of the joints of people whose root was found. There is no RefineNet, which would fill in what is missing.
+    """
+    rows = []
+    for count in people:
+        batches = [crowd(count, seed, scenes) for seed in seeds]
+        joints = sum(int(batch.labelled.sum()) for batch in batches)
+        for stride in strides:
+            tries = [_read_back(batch, Grid.over(WIDTH, HEIGHT, stride)) for batch in batches]
+            for labels in LABELS:
+                uv, dz, root, pose = (torch.cat(part) for part in zip(*(one[labels] for one in tries), strict=True))
+                row = {"people": count, "labels": labels, "stride": stride, "found": 100 * len(uv) / joints}
+                row |= {"uv": uv.mean(), "dz": dz.mean(), "dz_median": dz.median()}
+                rows.append(row | {"root": root.mean(), "mpjpe": pose.mean()})
+    return pd.DataFrame(rows).astype(dict.fromkeys(("uv", "dz", "dz_median", "root", "mpjpe"), float))
+
+
+def _read_back(batch: Batch, grid: Grid) -> dict[str, tuple[Float[Tensor, " _"], ...]]:
+    """For each of `LABELS` errors of joints (px), relative depths (mm), roots (mm), joints about the root (mm)."""
+    on, z, root, focal = batch.labelled, batch.xyz[..., 2], MPI17.root, batch.k[:, 0]
+    first, second = (list(ends) for ends in zip(*BONES, strict=True))
+    unit = depth.normalise(z[:, :, root], focal[:, None])
+    roots = depth.encode_root(unit, batch.uv[:, :, root], on[:, :, root], grid)[0]
+    parts = depth.encode_parts(z, batch.uv, on, BONES, grid, 1)[0]
+    fields = affinity.encode(batch.uv, on, BONES, grid, 1)
+    edge = torch.tensor([WIDTH, HEIGHT]) - 1e-3
+    errors = {}
+    for labels, refine in LABELS.items():
+        peaks = heatmaps.peaks(heatmaps.encode(batch.uv, on, grid, 1, labels), grid, refine=refine)
+        peaks = replace(peaks, uv=peaks.uv.clamp(torch.zeros(2), edge))
+        far = depth.denormalise(depth.read_root(roots, peaks.uv[:, root], grid), focal[:, None])
+        links = affinity.links(fields, peaks, BONES, grid)
+        found = []
+        for b, chosen in enumerate(group_by_fields(peaks, links, far, focal, "near first, length")):
+            uv = peaks.take(b, chosen)[0]
+            dz = depth.read_parts(parts[b], uv[:, first], uv[:, second], grid)
+            xyz = back_project(uv, depth.chain(dz, far[b, chosen[:, root]], BONES), batch.k[b])
+            right, whose = paired(uv, batch.uv[b], on[b], grid.stride)
+            true = batch.xyz[b]
+            # Row -1 stands for who is not found.
+            uv, dz, place = (torch.cat([x, x.new_full((1, *x.shape[1:]), torch.nan)])[whose] for x in (uv, dz, xyz))
+            off = ((place - place[:, [root]]) - (true - true[:, [root]])).norm(dim=-1)
+            found.append(
+                (
+                    (uv - batch.uv[b]).norm(dim=-1)[right],
+                    (dz - (z[b][:, second] - z[b][:, first])).abs()[right[:, first] & right[:, second]],
+                    (place - true).norm(dim=-1)[:, root][right[:, root]],
+                    off[right & right[:, [root]]],
+                )
+            )
+        errors[labels] = tuple(torch.cat(part) for part in zip(*found, strict=True))
+    return errors

@@ -5,8 +5,6 @@ are nearer than `GAP` on the floor, and places are even over the floor that the 
 Pictures are blank.
 """
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -16,7 +14,9 @@ from mp3d.camera import project
 from mp3d.errors import BadInput
 from mp3d.scene import ABSENT, HIDDEN, VISIBLE
 from mp3d.skeletons import MPI17
-from mp3d.synthetic.body import ray_capsule, sample_body, skin, visibility
+from mp3d.synthetic.body import ray_capsule, skin
+from mp3d.synthetic.sight import _pairs, seen
+from mp3d.synthetic.takes import Takes
 from mp3d.synthetic.worlds import takes
 
 WIDTH, HEIGHT = 256, 160
@@ -93,6 +93,18 @@ def pair(gap: float | int, seed: int, scenes: int, behind: float | int = 0, dept
     return _seen(points, size, focal, height, depth)
 
 
+def blank(takes: Takes, width: int = WIDTH, height: int = HEIGHT) -> Batch:
+    """The truth of takes as `render.render` would show it, without the picture: whole images, centred."""
+    scale = (np.array([width, height]) / takes.image).min(1)
+    centre = (takes.k[:, 2:] - takes.image / 2) * scale[:, None] + [width / 2, height / 2]
+    k = np.concatenate([takes.k[:, :2] * scale[:, None], centre], 1)
+    xyz = takes.points[:, :, :17]
+    uv = project(xyz, k[:, None, None])
+    image = torch.zeros(1, 3, height, width, dtype=torch.uint8).expand(len(takes), -1, -1, -1)
+    xyz, uv, k = (torch.from_numpy(a.astype(np.float32)) for a in (xyz, uv, k))
+    return Batch(image, xyz, uv, torch.from_numpy(takes.visibility), k)
+
+
 def _people(
     count: int, seed: int, kinds: tuple[str, ...] | None = None
 ) -> tuple[Float[np.ndarray, "N 22 3"], Float[np.ndarray, " N"]]:
@@ -148,39 +160,28 @@ def _seen(
     xyz = points[:, :, :17]
     uv = project(xyz, k[:, None, None])
     inside = ((uv >= 0) & (uv < [WIDTH, HEIGHT])).all(-1) & (xyz[..., 2] > 0)
-    seen = _visibility(points, size, inside, k, themselves)
+    visible = _visibility(points, size, inside, themselves)
     image = torch.zeros(1, 3, HEIGHT, WIDTH, dtype=torch.uint8).expand(len(points), -1, -1, -1)
     xyz, uv, k = (torch.from_numpy(a.astype(np.float32)) for a in (xyz, uv, k))
-    return Batch(image, xyz, uv, torch.from_numpy(seen), k)
+    return Batch(image, xyz, uv, torch.from_numpy(visible), k)
 
 
 def _visibility(
     points: Float[np.ndarray, "N P 22 3"],
     size: Float[np.ndarray, "N P"],
     inside: Bool[np.ndarray, "N P 17"],
-    k: Float[np.ndarray, "N 4"],
     themselves: bool,
 ) -> UInt8[np.ndarray, "N P 17"]:
-    """`body.visibility`, asked of pairs: only who overlaps somebody in the picture can hide them."""
-    # Of a body it takes nothing but stature times girth.
-    body = replace(sample_body(np.random.default_rng(0), size.shape), stature=size, girth=np.ones_like(size))
+    """`sight.seen` of scenes; without `themselves` a joint is hidden if somebody else is before the joint itself."""
+    scene = np.arange(size.size) // size.shape[1]
+    shape, points, size, inside = inside.shape, points.reshape(-1, 22, 3), size.ravel(), inside.reshape(-1, 17)
     if themselves:
-        seen = visibility(body[..., None], points[:, :, None], inside[:, :, None])[:, :, 0]
-    else:
-        seen = np.where(inside, VISIBLE, ABSENT).astype(np.uint8)
-    pixels = project(points, k[:, None, None])
-    outline = (0.1 * size * k[:, :1] / points[..., 2].min(-1))[..., None]  # wider than any capsule's
-    low, high = pixels.min(2) - outline, pixels.max(2) + outline
-    meet = ((low[:, :, None] < high[:, None]) & (low[:, None] < high[:, :, None])).all(-1)
-    pairs = np.triu(meet, 1).nonzero()
-    for i in range(0, len(pairs[0]), 256):
-        n, a, b = (axis[i : i + 256] for axis in pairs)
-        at = n[:, None], np.stack([a, b], 1)
-        if themselves:
-            np.minimum.at(seen, at, visibility(body[at], points[at], inside[at]))
-            continue
-        distance = np.linalg.norm(points[at][:, :, :17], axis=-1)
-        others = skin(points[at][:, ::-1], size[at][:, ::-1])
-        covered = ray_capsule(points[at][:, :, :17] / distance[..., None], *others).min(-1) < distance
-        np.minimum.at(seen, at, np.where(covered, HIDDEN, VISIBLE).astype(np.uint8))
-    return seen
+        return seen(size, points, inside, scene).reshape(shape)
+    capsules = skin(points, size)
+    distance = np.linalg.norm(points[:, :17], axis=-1)
+    rays, enter = points[:, :17] / distance[..., None], np.full(distance.shape, np.inf)
+    pairs = _pairs(*capsules, scene)
+    for start in range(0, len(pairs[0]), 256):
+        i, j = (people[start : start + 256] for people in pairs)
+        np.minimum.at(enter, i, ray_capsule(rays[i], *(part[j] for part in capsules)).min(-1))
+    return np.where(inside, np.where(enter < distance, HIDDEN, VISIBLE), ABSENT).astype(np.uint8).reshape(shape)

@@ -4,6 +4,7 @@ Joints of a person are *right* if the person that grouping found has them within
 people and true ones are matched one to one so that most joints are right (`match`).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -22,7 +23,7 @@ from mp3d.codings import affinity, depth, heatmaps, tags
 from mp3d.codings.grid import Grid
 from mp3d.codings.heatmaps import Peaks
 from mp3d.experiments.codings.crowds import HEIGHT, WIDTH, crowd
-from mp3d.experiments.codings.curves import curve
+from mp3d.experiments.codings.curves import point, share
 from mp3d.scene import VISIBLE
 from mp3d.skeletons import MPI17
 from mp3d.synthetic.worlds import takes
@@ -45,12 +46,20 @@ def match(
     found : px, NaN where a joint is missing
     tolerance : px
     """
+    right, whose = paired(found, uv, labelled, tolerance)
+    return right, int(found[whose[whose >= 0]].isfinite().all(-1).sum() - right.sum())
+
+
+def paired(
+    found: Float[Tensor, "N J 2"], uv: Float[Tensor, "P J 2"], labelled: Bool[Tensor, "P J"], tolerance: float | int
+) -> tuple[Bool[Tensor, "P J"], Int[Tensor, " P"]]:
+    """As `match`: which true joints are right, and which found person stands for each true one, -1 for none."""
     near = ((found[:, None] - uv).norm(dim=-1) <= tolerance) & labelled
     n, p = (torch.from_numpy(i) for i in linear_sum_assignment(near.sum(-1), maximize=True))
     some = near[n, p].any(-1)
-    right = torch.zeros_like(labelled)
-    right[p[some]] = near[n[some], p[some]]
-    return right, int(found[n[some]].isfinite().all(-1).sum() - right.sum())
+    right, whose = torch.zeros_like(labelled), torch.full((len(uv),), -1)
+    right[p[some]], whose[p[some]] = near[n[some], p[some]], n[some]
+    return right, whose
 
 
 # ------------------------------------------------------------------------------------------ heatmaps
@@ -69,18 +78,18 @@ def precision(
     sigma : cells
     """
     rows = []
-    for seed in seeds:
-        place = torch.from_numpy(np.random.default_rng(seed).random((samples, 1, 1, 2))).float()
-        for stride in strides:
-            grid, uv = Grid(13, 13, stride), (6 + place) * stride
-            for centre in ("exact", "cell"):
-                maps = heatmaps.encode(uv, _all(samples, 1, 1), grid, sigma, centre)
-                for refine in ("none", "quarter", "log", "centroid"):
-                    error = (heatmaps.peaks(maps, grid, 1, refine=refine).uv - uv).norm(dim=-1).flatten()
-                    for panel, unit in (("px", 1), ("cells", stride)):
-                        row = {"panel": panel, "series": f"{centre}, {refine}", "x": stride, "bottom": 1}
-                        rows += [row | {"top": value / unit} for value in error.tolist()]
-    return curve(pd.DataFrame(rows), (0, np.inf))
+    place = torch.from_numpy(np.stack([np.random.default_rng(seed).random((samples, 2)) for seed in seeds])).float()
+    for stride in strides:
+        grid, uv = Grid(13, 13, stride), (6 + place.reshape(-1, 1, 1, 2)) * stride
+        for centre in ("exact", "cell"):
+            maps = heatmaps.encode(uv, _all(*uv.shape[:3]), grid, sigma, centre)
+            for refine in ("none", "quarter", "log", "centroid"):
+                error = (heatmaps.peaks(maps, grid, 1, refine=refine).uv - uv).norm(dim=-1)
+                values = error.view(len(seeds), samples).double().numpy()
+                rows.append(point(f"{centre}, {refine}", stride, values, None, "px", (0, np.inf)))
+    px = pd.DataFrame(rows)
+    cells = px.assign(panel="cells", **{name: px[name] / px["x"] for name in ("value", "low", "high")})
+    return pd.concat([px, cells], ignore_index=True)
 
 
 MERGING = {
@@ -111,28 +120,24 @@ def merging(
     sigma : cells; 1.1 is that of SMAP's finest labels
     """
     grid, rows = Grid(24, 24, 1), []
-    for seed in seeds:
-        rng = np.random.default_rng(seed)
-        start = 8 + rng.random((samples, 2))
-        axis = np.eye(2)[rng.integers(2, size=samples)]
-        for distance in distances:
-            uv = torch.from_numpy(np.stack([start, start + distance * axis], 1)[:, :, None]).float()
-            for series, (centre, refine, plateaus, summed) in MERGING.items():
-                each = heatmaps.encode(uv.flatten(0, 1)[:, None], _all(2 * samples, 1, 1), grid, sigma, centre)
-                each = each.unflatten(0, (samples, 2))
-                maps = each.sum(1) / each.sum(1).amax((-1, -2), keepdim=True) if summed else each.amax(1)
-                peaks = heatmaps.peaks(maps, grid, 9, refine=refine, plateaus=plateaus)
-                number = peaks.found.sum((1, 2))
-                error = (uv - peaks.uv).norm(dim=-1).nan_to_num(nan=torch.inf).amin(-1).mean(1)
-                apart = (peaks.uv[:, 0, 0] - peaks.uv[:, 0, 1]).norm(dim=-1)
-                panels = {"peaks": (number, number >= 0), "error (cells)": (error, number > 0)}
-                for panel, (value, counts) in (panels | {"peaks' distance (cells)": (apart, number == 2)}).items():
-                    value = torch.where(counts, value, 0).tolist()
-                    rows += [
-                        {"panel": panel, "series": series, "x": distance, "top": v, "bottom": int(c)}
-                        for v, c in zip(value, counts.tolist(), strict=True)
-                    ]
-    return curve(pd.DataFrame(rows), (0, np.inf))
+    draws = [np.random.default_rng(seed) for seed in seeds]
+    start = np.concatenate([8 + rng.random((samples, 2)) for rng in draws])
+    axis = np.concatenate([np.eye(2)[rng.integers(2, size=samples)] for rng in draws])
+    for distance in distances:
+        uv = torch.from_numpy(np.stack([start, start + distance * axis], 1)[:, :, None]).float()
+        for series, (centre, refine, plateaus, summed) in MERGING.items():
+            each = heatmaps.encode(uv.flatten(0, 1)[:, None], _all(2 * len(uv), 1, 1), grid, sigma, centre)
+            each = each.unflatten(0, (-1, 2))
+            maps = each.sum(1) / each.sum(1).amax((-1, -2), keepdim=True) if summed else each.amax(1)
+            peaks = heatmaps.peaks(maps, grid, 9, refine=refine, plateaus=plateaus)
+            number = peaks.found.sum((1, 2))
+            error = (uv - peaks.uv).norm(dim=-1).nan_to_num(nan=torch.inf).amin(-1).mean(1)
+            apart = (peaks.uv[:, 0, 0] - peaks.uv[:, 0, 1]).norm(dim=-1).where(number == 2, torch.nan)
+            panels = {"peaks": number, "error (cells)": error, "peaks' distance (cells)": apart}
+            for panel, values in panels.items():
+                values = values.view(len(seeds), samples).double().numpy()  # infinite without a peak: does not count
+                rows.append(point(series, distance, values, None, panel, (0, np.inf)))
+    return pd.DataFrame(rows)
 
 
 def _all(*shape: int) -> Bool[Tensor, "..."]:
@@ -158,7 +163,7 @@ def tag_noise(
     noise: Sequence[float | int] = (0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1),
     gap: float | int = 2,
 ) -> pd.DataFrame:
-    """Grouping by tags as these get noisy (ORPM-AE spec 7c).
+    """Grouping by tags as these get noisy: ORPM-AE's way (section 3.5) and that of associative embedding's public code.
 
     Detections are the true joints, hidden ones too, with random scores; a person's tag is their place in a random order
     times the gap, and every detection's has Gaussian noise on it. The threshold is 1, half of the default gap. Accuracy
@@ -170,15 +175,15 @@ def tag_noise(
     """
     rows = []
     for count in people:
-        for seed in seeds:
-            batch = crowd(count, seed, scenes)
-            for level in noise:
-                for series, (right, joints) in _tagged(batch, seed, level * gap, gap).items():
-                    rows += [
-                        {"panel": f"{count} people", "series": series, "x": level, "top": 100 * r, "bottom": n}
-                        for r, n in zip(right, joints, strict=True)
-                    ]
-    return curve(pd.DataFrame(rows), (0, 100))
+        batches = {seed: crowd(count, seed, scenes) for seed in seeds}
+        for level in noise:
+            found = [_tagged(batch, seed, level * gap, gap) for seed, batch in batches.items()]
+            for series in found[0]:
+                right, joints = (
+                    torch.tensor(part).flatten() for part in zip(*(one[series] for one in found), strict=True)
+                )
+                rows.append(point(series, level, *share(right, joints), f"{count} people", (0, 100)))
+    return pd.DataFrame(rows)
 
 
 def tag_study(
@@ -228,44 +233,44 @@ def link_acceptance(
 ) -> pd.DataFrame:
     """How many true links pass SMAP's test on exact fields, by width of the band and by convention of the cells.
 
-    One person 2.5 to 6 m off, focal lengths of 180 to 260 cells (SMAP's synthetic people in spec 8.1: 208). A curve
-    table: x is half the band's width in cells, value the share in % of true links, at least a cell long, that score
-    above 0; panels are blurs. Series:
+    One person 2.5 to 6 m off, focal lengths of 180 to 260 cells (SMAP's maps are 208 cells wide). A curve table: x is
+    half the band's width in cells, value the share in % of true links, at least a cell long, that score above 0;
+    panels are blurs. Series:
 
     - one convention, joints between the cells / at cells' centres: fields and detections agree (this library)
     - release: joints are rounded down to quarter cells, fields are drawn about the cells' corners and in a box whose
       upper borders are left out; detections stand at cells' centres, and points of a link are rounded to cells
     - release, not rounded: as before, but points of a link are rounded down
     """
+    batches = [crowd(1, seed, scenes, depth=(2500, 6000)) for seed in seeds]
+    ends = torch.cat([batch.uv[:, 0, list(BONES)] for batch in batches])  # (scenes, bones, 2, 2)
+    labelled = torch.cat([batch.labelled[:, 0, list(BONES)].all(-1) for batch in batches])
+    scene, bone = (labelled & (_length(ends) >= 1)).nonzero(as_tuple=True)
+    number = torch.bincount(scene, minlength=len(labelled))
+    # Each bone on a map of its own; what matters is where in their cells its ends lie.
+    ends = ends[scene, bone]
+    ends = ends - ends.amin(-2, keepdim=True).floor() + 4
+    grid = Grid(*(int(side) + 6 for side in ends.amax((0, 1))), 1)
+    cell = grid.cells(ends)[0]
+    here, there = _all(len(ends), 2, 1), grid.centres(cell)
+    conventions = {
+        "one convention, between the cells": (ends, 0, ends),
+        "one convention, cells' centres": (ends, 0, there),
+        "release": ((4 * ends).floor() / 4, 0.5, there + 0.5),
+        "release, not rounded": ((4 * ends).floor() / 4, 0.5, there),
+    }
     rows = []
-    for seed in seeds:
-        batch = crowd(1, seed, scenes, depth=(2500, 6000))
-        ends = batch.uv[:, 0, list(BONES)]  # (scenes, bones, 2, 2)
-        scene, bone = (batch.labelled[:, 0, list(BONES)].all(-1) & (_length(ends) >= 1)).nonzero(as_tuple=True)
-        # Each bone on a map of its own; what matters is where in their cells its ends lie.
-        ends = ends[scene, bone]
-        ends = ends - ends.amin(-2, keepdim=True).floor() + 4
-        grid = Grid(*(int(side) + 6 for side in ends.amax((0, 1))), 1)
-        cell = grid.cells(ends)[0]
-        here, there = _all(len(ends), 2, 1), grid.centres(cell)
-        conventions = {
-            "one convention, between the cells": (ends, 0, ends),
-            "one convention, cells' centres": (ends, 0, there),
-            "release": ((4 * ends).floor() / 4, 0.5, there + 0.5),
-            "release, not rounded": ((4 * ends).floor() / 4, 0.5, there),
-        }
-        for (series, (drawn, shift, found)), width in product(conventions.items(), widths):
-            maps = affinity.encode(drawn[:, None] + shift, here.mT, [(0, 1)], grid, width)
-            if shift:
-                maps = maps * _box(drawn, width, grid)[:, None, None]
-            peaks = Peaks(found[:, :, None], here.float(), cell[:, :, None], here)
-            for blur in blurs:
-                accepted = affinity.links(_blurred(maps, blur), peaks, [(0, 1)], grid).flatten() > 0
-                row = {"panel": f"blurred by {blur:g} cells" if blur else "as drawn", "series": series, "x": width}
-                number = torch.bincount(scene, minlength=scenes).tolist()
-                passed = torch.bincount(scene, 100.0 * accepted, minlength=scenes).tolist()
-                rows += [row | {"top": t, "bottom": n} for t, n in zip(passed, number, strict=True)]
-    return curve(pd.DataFrame(rows), (0, 100))
+    for (series, (drawn, shift, found)), width in product(conventions.items(), widths):
+        maps = affinity.encode(drawn[:, None] + shift, here.mT, [(0, 1)], grid, width)
+        if shift:
+            maps = maps * _box(drawn, width, grid)[:, None, None]
+        peaks = Peaks(found[:, :, None], here.float(), cell[:, :, None], here)
+        for blur in blurs:
+            accepted = affinity.links(_blurred(maps, blur), peaks, [(0, 1)], grid).flatten() > 0
+            passed = torch.bincount(scene[accepted], minlength=len(number))
+            panel = f"blurred by {blur:g} cells" if blur else "as drawn"
+            rows.append(point(series, width, *share(passed, number), panel, (0, 100)))
+    return pd.DataFrame(rows).sort_values("panel", kind="stable", ignore_index=True)
 
 
 def _length(ends: Float[Tensor, "*bones 2 2"]) -> Float[Tensor, "*bones"]:
@@ -285,12 +290,12 @@ def _blurred(maps: Float[Tensor, "B E 2 H W"], sigma: float | int) -> Float[Tens
     """Convolved with a Gaussian, cells."""
     if not sigma:
         return maps
-    reach = int(4 * sigma + 1)
-    kernel = torch.exp(-((torch.arange(-reach, reach + 1) / sigma) ** 2) / 2)
-    kernel = kernel / kernel.sum()
-    flat = maps.flatten(0, 2)[:, None]
-    flat = F.conv2d(flat, kernel[None, None, None], padding=(0, reach))
-    return F.conv2d(flat, kernel[None, None, :, None], padding=(reach, 0))[:, 0].reshape(maps.shape)
+    bands = []
+    for side in maps.shape[-2:]:
+        off = (torch.arange(side)[:, None] - torch.arange(side)) / sigma
+        bands.append(torch.exp(-(off**2) / 2) * (off.abs() <= 4))
+    whole = torch.exp(-((torch.arange(-math.floor(4 * sigma), math.floor(4 * sigma) + 1) / sigma) ** 2) / 2).sum()
+    return bands[0] / whole @ maps @ (bands[1] / whole)
 
 
 @cache
@@ -333,7 +338,7 @@ def association(
     noise: float | int = 0.3,
     jitter: float | int = 0.3,
 ) -> pd.DataFrame:
-    """Grouping by part affinity fields in a crowd, near first against far first against all at once (SMAP spec 8.1).
+    """Grouping by part affinity fields in a crowd, near first, far first or all at once (SMAP section 3.2, Table 4).
 
     Four kinds of maps: joints that somebody else covers drawn or not, clean or noisy. Those that people cover
     themselves are always drawn: a body tells where its own are. The same detections, links and root depths go to all
@@ -389,9 +394,12 @@ def association_study(
 
 def association_curves(table: pd.DataFrame, metric: str = "right") -> pd.DataFrame:
     """A metric of `association` in % as a curve table: x is the number of people, panels are kinds of maps."""
-    weight = table["people"] if metric == "recall" else table["n"]
-    rows = table.assign(series=table["variant"], x=table["people"], panel=table["maps"], bottom=weight)
-    return curve(rows.assign(top=rows[metric] * weight), (0, 100))
+    weight = "people" if metric == "recall" else "n"
+    rows = [
+        point(series, x, part[[metric]].to_numpy(float).T, part[weight].to_numpy(float), panel, (0, 100))
+        for (panel, series, x), part in table.groupby(["maps", "variant", "people"], sort=False)
+    ]
+    return pd.DataFrame(rows)
 
 
 @dataclass(frozen=True, eq=False)

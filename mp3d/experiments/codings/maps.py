@@ -19,8 +19,8 @@ from mp3d.codings import depth as depths
 from mp3d.codings import orpm
 from mp3d.codings.grid import Grid
 from mp3d.errors import BadInput
-from mp3d.experiments.codings.crowds import HEIGHT, WIDTH, crowd, pair
-from mp3d.metrics.intervals import interval
+from mp3d.experiments.codings.crowds import HEIGHT, WIDTH, blank, crowd, pair
+from mp3d.experiments.codings.curves import point, scene_mean, study_table
 from mp3d.metrics.roots import ordinal_pairs
 from mp3d.skeletons import MPI17
 from mp3d.synthetic.takes import Takes
@@ -36,7 +36,7 @@ READOUTS: dict[str, tuple[orpm.Readout, int]] = {
 """Read-outs and how many cells (t_D) their sites are from other people's. Squares of 3 x 3 cells meet below 3 cells,
 and a nearer person's covers a site below 2."""
 LOSSES = ("nothing", "hidden", "wrist", "limb", "neck", "pelvis", "neck and pelvis")
-"""What `lost` takes away; "hidden": all joints that are not visible."""
+"""What `found_after` takes away; "hidden": all joints that are not visible."""
 EXACT = 0.1
 """mm: a joint this near to the truth counts as exact; 32-bit sums are off by less."""
 
@@ -51,61 +51,6 @@ DEPTH_IN_TREE = [int((row < 17).sum()) - 1 for row in orpm._paths(MPI17.parents)
 """How many bones lie between the pelvis and each joint."""
 
 
-# ---- tables --------------------------------------------------------------------------------------
-
-
-def point(
-    series: str,
-    x: float | int | str,
-    values: Float[np.ndarray, "seeds scenes"],
-    n: np.ndarray | None = None,
-    panel: str = "",
-) -> dict:
-    """A row of a curve table: the mean with its 95 % interval; scenes are resampled, after their mean over seeds.
-
-    Parameters
-    ----------
-    values : (S, C) a scene's mean; NaN does not count
-    n : (S, C) or (C,) how many it is the mean of; default: one
-    """
-    n = np.broadcast_to(1.0 if n is None else n, values.shape) * np.isfinite(values)
-    total = n.sum(0)
-    mean = (np.nan_to_num(values) * n).sum(0) / np.maximum(total, 1e-12)
-    value, low, high = interval(np.where(total > 0, mean, np.nan), total)
-    return {"panel": panel, "series": series, "x": x, "value": value, "low": low, "high": high}
-
-
-def study_table(name: str, units: dict[tuple[str, int], tuple[np.ndarray, dict[str, np.ndarray]]]) -> pd.DataFrame:
-    """A study table of {(variant, seed): (n of each scene, {metric: value of each scene})}.
-
-    Scenes are called after the study, so that tables of several can be joined and judged at once.
-    """
-    rows = []
-    for (variant, seed), (n, metrics) in units.items():
-        scene = [f"{name}-{i:03d}" for i in range(len(n))]
-        rows.append(pd.DataFrame({"variant": variant, "seed": seed, "scene": scene, "n": n} | metrics))
-    return pd.concat(rows, ignore_index=True)
-
-
-def scene_mean(values: Tensor, counts: Tensor) -> np.ndarray:
-    """The mean of each scene over people, joints or what else there is, where `counts`; NaN where nothing does."""
-    values, counts = values.flatten(1).double(), counts.flatten(1)
-    total = torch.where(counts, values, 0).sum(1)
-    return torch.where(counts.any(1), total / counts.sum(1).clamp(min=1), torch.nan).numpy()
-
-
-def blank(takes: Takes, width: int = WIDTH, height: int = HEIGHT) -> Batch:
-    """The truth of takes as `render.render` would show it, without the picture: whole images, centred."""
-    scale = (np.array([width, height]) / takes.image).min(1)
-    centre = (takes.k[:, 2:] - takes.image / 2) * scale[:, None] + [width / 2, height / 2]
-    k = np.concatenate([takes.k[:, :2] * scale[:, None], centre], 1)
-    xyz = takes.points[:, :, :17]
-    uv = project(xyz, k[:, None, None])
-    image = torch.zeros(1, 3, height, width, dtype=torch.uint8).expand(len(takes), -1, -1, -1)
-    xyz, uv, k = (torch.from_numpy(a.astype(np.float32)) for a in (xyz, uv, k))
-    return Batch(image, xyz, uv, torch.from_numpy(takes.visibility), k)
-
-
 # ---- occlusion-robust pose maps ------------------------------------------------------------------
 
 
@@ -114,7 +59,7 @@ def mean_bones(people: int = 256) -> Float[Tensor, "17 3"]:
     return orpm.to_bones(crowd(1, 1000, people, depth=(4000, 12_000)).xyz[:, 0]).mean(0)
 
 
-def lost(loss: str | float, batch: Batch, rng: np.random.Generator) -> Bool[Tensor, "B P 17"]:
+def found_after(loss: str | float, batch: Batch, rng: np.random.Generator) -> Bool[Tensor, "B P 17"]:
     """Which labelled joints are found after a loss: one of `LOSSES`, or the share of joints dropped at random.
 
     "wrist" and "limb" take one wrist or one whole arm or leg of everybody, drawn at random.
@@ -133,7 +78,7 @@ def lost(loss: str | float, batch: Batch, rng: np.random.Generator) -> Bool[Tens
     elif loss in LOSSES:
         gone[..., [MPI17.index(joint) for joint in loss.split(" and ") if joint != "nothing"]] = True
     else:
-        raise BadInput("lost", "loss", repr(loss), f"a share, or one of {', '.join(LOSSES)}")
+        raise BadInput("found_after", "loss", repr(loss), f"a share, or one of {', '.join(LOSSES)}")
     return batch.labelled & ~gone
 
 
@@ -205,7 +150,7 @@ def dropout(
         written = Written(_some(number, scenes), mean)
         who = _many(number)
         for rate in rates:
-            found = [lost(float(rate), written.batch, np.random.default_rng([s, number])) for s in seeds]
+            found = [found_after(float(rate), written.batch, np.random.default_rng([s, number])) for s in seeds]
             for name in READOUTS:
                 rows += [
                     point(name, float(rate), values, None, f"{what}, {who}")
@@ -238,7 +183,7 @@ def losses(seeds: Sequence[int], scenes: int, people: Sequence[int] = (1, 4)) ->
     for number in people:
         written = Written(_some(number, scenes), mean)
         for loss in LOSSES:
-            found = [lost(loss, written.batch, np.random.default_rng([s, number])) for s in seeds]
+            found = [found_after(loss, written.batch, np.random.default_rng([s, number])) for s in seeds]
             rows += [
                 point(name, loss, values, None, f"{what}, {_many(number)}")
                 for name in READOUTS
@@ -269,7 +214,7 @@ def readouts(seeds: Sequence[int], scenes: int, world: str = "studio", split: st
         for readout in READOUTS:
             metrics = {}
             for loss in (*LOSSES, 0.3, 0.6):
-                found = lost(loss, written.batch, np.random.default_rng([seed, 0]))
+                found = found_after(loss, written.batch, np.random.default_rng([seed, 0]))
                 name = loss.replace(" ", "_") if isinstance(loss, str) else f"{100 * loss:.0f}"
                 summed = _summed(written, [found], readout)
                 metrics |= {f"mpjpe_{name}": summed[_MPJPE][0], f"exact_{name}": summed[_EXACT][0]}

@@ -6,7 +6,7 @@ people apart. Tables are those of `maps`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mp3d.batch import Batch
+from mp3d.camera import project
 from mp3d.codings import anchors as coding
 from mp3d.codings import translation
 from mp3d.codings.grid import Grid
-from mp3d.experiments.codings.crowds import HEIGHT, WIDTH, crowd
-from mp3d.experiments.codings.maps import blank, point, scene_mean, study_table
+from mp3d.experiments.codings.crowds import HEIGHT, WIDTH, blank, crowd
+from mp3d.experiments.codings.curves import point, scene_mean, study_table
 from mp3d.skeletons import MPI17
 from mp3d.synthetic.worlds import takes
 
@@ -54,7 +55,7 @@ def anchor_fit(
     """
     rows = []
     for world in worlds:
-        train, test = (boxes_of(blank(takes(world, scenes, 0, split)))[..., 2:] for split in ("train", "test"))
+        train, test = boxes_of(blank(takes(world, 2 * scenes, 0, "test")))[..., 2:].split(scenes)
         known = test.isfinite().all(-1)
         flat = train.flatten(0, 1)
         flat = flat[flat.isfinite().all(-1)]
@@ -162,8 +163,9 @@ def sharing(
 ) -> pd.DataFrame:
     """Anchors that two people share, and people without any, as two boxes come together.
 
-    A curve table: x is the IoU of the boxes; panels "anchors shared, %" (of A+) and "people without an anchor, %";
-    series are the second box's size as a part of the first's. Each value is a mean over 16 places on the grid.
+    A curve table with a column more: x is the IoU of the boxes, `gap` how far they are apart in widths of the first;
+    panels "anchors shared, %" (of A+) and "people without an anchor, %"; series are the second box's size as a part of
+    the first's. Each value is a mean over 16 places on the grid.
     """
     rows = []
     for scale in scales:
@@ -174,8 +176,8 @@ def sharing(
             overlap = float(coding.iou(boxes[0, 0], boxes[0, 1]))
             shared, empty = scene_mean(found.shared, found.positive), found.empty.double().mean(1).numpy()
             name = f"{scale:g} of the size"
-            rows.append(point(name, overlap, 100 * shared[None], None, "anchors shared, %"))
-            rows.append(point(name, overlap, 100 * empty[None], None, "people without an anchor, %"))
+            for panel, values in (("anchors shared, %", shared), ("people without an anchor, %", empty)):
+                rows.append(point(name, overlap, 100 * values[None], None, panel) | {"gap": float(offset)})
     return pd.DataFrame(rows)
 
 
@@ -227,16 +229,10 @@ def _labelled(selection: str, found: Assigned, seen: Predicted, batch: Batch) ->
     return coding.labels(pono, coding.iou_of_joints(said, true).mean(-1))
 
 
-def _in_full(batch: Batch) -> Batch:
+def _in_view(batch: Batch) -> Batch:
     """The same with everybody gone of whom no joint is in the picture."""
     out = ~batch.labelled.any(-1)[..., None, None]
-    return Batch(
-        batch.image,
-        batch.xyz.masked_fill(out, torch.nan),
-        batch.uv.masked_fill(out, torch.nan),
-        batch.visibility,
-        batch.k,
-    )
+    return replace(batch, xyz=batch.xyz.masked_fill(out, torch.nan), uv=batch.uv.masked_fill(out, torch.nan))
 
 
 def selections(
@@ -257,7 +253,7 @@ def selections(
     ----------
     people : in a crowd of so many instead of the world's
     """
-    batch = _in_full(blank(takes(world, scenes, 0, split)) if people is None else crowd(people, 0, scenes))
+    batch = _in_view(blank(takes(world, scenes, 0, split)) if people is None else crowd(people, 0, scenes))
     found = Assigned.of(boxes_of(batch))
     count, poses, units, done = batch.there.sum(1).numpy(), _relative(batch), {}, {}
     for averages in (True, False):
@@ -341,7 +337,7 @@ def ceilings(
     """
     rows = []
     for world, split in cases:
-        batch = _in_full(blank(takes(world, scenes, 0, split)))
+        batch = _in_view(blank(takes(world, scenes, 0, split)))
         boxes, there = boxes_of(batch), batch.there
         pairs = coding.iou(boxes[:, :, None], boxes[:, None])
         pairs.diagonal(dim1=1, dim2=2).zero_()
@@ -378,18 +374,32 @@ FITS = {"linear": 0, "refined": 5}
 
 
 def _placed(
-    seed: int, draws: int, distance: float | int, noise: float | int, scale: float | int = 1.0
-) -> dict[str, Float[np.ndarray, " N"]]:
-    """Errors of depth in m (found less true) of people at a distance (m), whose joints are off by `noise` px."""
+    seed: int,
+    draws: int,
+    distance: float | int,
+    noise: float | int,
+    scale: float | int = 1.0,
+    noise_3d: float | int = 0.0,
+) -> dict[str, Float[np.ndarray, "N 17 3"]]:
+    """Errors in m (found less true) of the joints of people at a distance (m), for each of `FITS`.
+
+    Parameters
+    ----------
+    noise : of a joint in the picture, px in each direction
+    scale : of the pose that is placed
+    noise_3d : of a joint relative to the root, root mean square, in sums of the person's bone lengths
+    """
     rng = np.random.default_rng([seed, 4])
     xyz = crowd(1, seed, draws, depth=(4000, 12_000)).xyz[:, 0].double()
     pose = xyz - xyz[:, [_ROOT]]
-    root = torch.tensor([0.0, 0.0, 1000.0 * distance], dtype=torch.double)
     k = torch.tensor([FOCAL, FOCAL, 960.0, 540.0], dtype=torch.double)
-    x = pose + root
-    uv = x[..., :2] / x[..., 2:] * k[:2] + k[2:] + torch.from_numpy(rng.normal(0, noise, (draws, 17, 2)))
+    true = pose + torch.tensor([0.0, 0.0, 1000.0 * distance])
+    uv = project(true, k) + torch.from_numpy(rng.normal(0, noise, (draws, 17, 2)))
+    off = torch.from_numpy(rng.normal(0, noise_3d / np.sqrt(3), pose.shape)) * coding.unit_bones(pose)[1][:, None, None]
+    off[:, _ROOT] = 0
+    said = scale * (pose + off)
     return {
-        name: (translation.fit(scale * pose, uv, k, steps=steps)[:, 2] - root[2]).numpy() / 1000
+        name: (said + translation.fit(said, uv, k, steps=steps)[:, None] - true).numpy() / 1000
         for name, steps in FITS.items()
     }
 
@@ -410,7 +420,7 @@ def placement(
         for distance in distances:
             drawn = [_placed(seed, draws, distance, noise) for seed in seeds]
             for name in FITS:
-                error, series = np.stack([d[name] for d in drawn]), f"{name}, {noise:g} px"
+                error, series = np.stack([d[name][:, _ROOT, 2] for d in drawn]), f"{name}, {noise:g} px"
                 rows.append(point(series, distance, error, None, "mean error, m"))
                 rows.append(point(series, distance, np.abs(error), None, "mean absolute error, m"))
                 row = point(series, distance, (error - error.mean()) ** 2, None, "standard deviation, m")
@@ -429,10 +439,41 @@ def placements(seeds: Sequence[int], draws: int, noise: float | int = 1.0) -> pd
             metrics = {}
             for distance in (5, 20, 50):
                 drawn = _placed(seed, draws, distance, noise, 1.05 if variant == "size_wrong" else 1.0)
-                error = drawn["linear" if variant == "linear" else "refined"]
+                error = drawn["linear" if variant == "linear" else "refined"][:, _ROOT, 2]
                 metrics |= {f"bias_{distance}": error, f"mae_{distance}": np.abs(error)}
             units[variant, seed] = np.ones(draws, int), metrics
     return study_table("placements", units)
+
+
+def noisy_readout(
+    seeds: Sequence[int],
+    draws: int,
+    noises: Sequence[float | int] = (0, 0.5, 1, 2, 4),
+    noises_3d: Sequence[float | int] = (0, 0.005, 0.01, 0.02),
+    distance: float | int = 10,
+) -> pd.DataFrame:
+    """PandaNet's read-out where predictions are the truth and noise, independent in every joint (section 3.3).
+
+    The scale is the true one. A curve table: x is the noise in the picture (px in each direction), series is that of
+    the pose (root mean square, in % of the sum of the bones), panels are mean errors in mm: "absolute pose", of all
+    joints in the camera frame, and "root depth".
+
+    Parameters
+    ----------
+    noises_3d : in sums of a person's bone lengths
+    distance : m, in JTA's camera
+    """
+    rows = []
+    for noise_3d in noises_3d:
+        for noise in noises:
+            errors = [_placed(seed, draws, distance, noise, 1.0, noise_3d)["refined"] * 1000 for seed in seeds]
+            panels = {
+                "absolute pose": [np.linalg.norm(e, axis=-1).mean(-1) for e in errors],
+                "root depth": [np.abs(e[:, _ROOT, 2]) for e in errors],
+            }
+            series = f"3D: {100 * noise_3d:g} %"
+            rows += [point(series, noise, np.stack(v), None, f"{panel}, mm") for panel, v in panels.items()]
+    return pd.DataFrame(rows)
 
 
 # ---- weights of losses ---------------------------------------------------------------------------
