@@ -35,6 +35,7 @@ from mp3d.codings import anchors, depth, heatmaps, orpm, tags
 from mp3d.codings.grid import Grid
 from mp3d.experiments.codings import ceiling, grouping, maps, selection
 from mp3d.experiments.codings.crowds import crowd
+from mp3d.experiments.codings.curves import wide
 from mp3d.experiments.codings.drawn import drawn
 from mp3d.notebook import begin, exercise, source, table
 from mp3d.skeletons import MPI17
@@ -44,6 +45,11 @@ from mp3d.synthetic.worlds import takes
 run = begin("codings", globals())
 seeds, few = range(seed, seed + 3), run.profile == "smoke"
 scenes = 4 if few else 60
+
+
+def show(df, name, caption, x, y="", **more):
+    run.show(plots.curves(df, x, y, **more), name, caption)
+
 
 # %% tags=["nbval-ignore-output"]
 run.provenance()
@@ -123,11 +129,15 @@ source(heatmaps._highest)
 
 # %% tags=["nbval-ignore-output"]
 exact = grouping.precision(seeds, 100 if few else 1000)
-wide = exact[exact["panel"] == "px"].pivot_table("value", "series", "x", sort=False).add_prefix("stride ")
-run.table(wide, "Mean error of a lone joint, px, by centre of the Gaussian and read-out.", "precision", digits=2)
-close = grouping.merging(seeds, 50 if few else 300)
-wide = close.pivot_table("value", ["panel", "series"], "x", sort=False)[[0.0, 1.0, 2.0, 3.0, 4.0]]
-run.table(wide.add_suffix(" cells"), "Two people's same joint that come together.", "merging", digits=2)
+run.table(
+    wide(exact),
+    "Mean error of a lone joint by stride (px), Gaussian's centre and read-out.",
+    "precision",
+    len(seeds),
+    digits=2,
+)
+close = grouping.merging(seeds, 50 if few else 300, (0, 1, 2, 3, 4))
+run.table(wide(close), "Two people's same joint, by their distance in cells.", "merging", len(seeds), digits=2)
 
 # %% [markdown]
 # Two people whose same joint falls into neighbouring cells are one peak. With the released test of SMAP, strictly above all eight neighbours, they are *none*: both cells are
@@ -139,14 +149,13 @@ run.table(wide.add_suffix(" cells"), "Two people's same joint that come together
 # solves an assignment by the nearest *tag* (Hungarian method).
 
 # %% tags=["nbval-ignore-output"]
-run.show(
-    plots.curves(
-        grouping.tag_noise(seeds, 4 if few else 20),
-        "noise of a tag / gap between people",
-        "joints with the right person, %",
-    ),
+noisy = grouping.tag_noise(seeds, 4 if few else 20)
+show(
+    noisy,
     "tag_noise",
-    "Grouping accuracy of both methods as tags get noisy, with 3 and 10 people.",
+    "Joints with the right person, in %, as tags get noisy.",
+    "noise / gap between people",
+    "right, %",
 )
 run.judge("orpm_ae", grouping.tag_study(seeds, scenes // 3), "C.tags")
 
@@ -157,10 +166,11 @@ run.judge("orpm_ae", grouping.tag_study(seeds, scenes // 3), "C.tags")
 # how many true links pass? Depends on whose pixel is where:
 
 # %% tags=["nbval-ignore-output"]
-accepted = grouping.link_acceptance(seeds, scenes // 2)
-wide = accepted.pivot_table("value", ["panel", "series"], "x", sort=False).add_prefix("half width ")
 run.table(
-    wide, "True links that pass, %.", "links", protocol="exact fields, one person; 'release' mixes two conventions"
+    wide(grouping.link_acceptance(seeds, scenes // 2)),
+    "True links that pass, in %, by half the band's width in cells.",
+    "links",
+    len(seeds),
 )
 
 # %% [markdown]
@@ -169,11 +179,8 @@ run.table(
 
 # %% tags=["nbval-ignore-output"]
 crowds = grouping.association(seeds, 1 if few else 8, (2, 5) if few else (2, 5, 10, 20))
-run.show(
-    plots.curves(grouping.association_curves(crowds), "people in the picture", "joints right, %", columns=2),
-    "association",
-    "Joints that end with the right person, by grouping, number of people and kind of maps.",
-)
+by_people = grouping.association_curves(crowds)
+show(by_people, "association", "Joints with the right person, in %.", "people in the picture", "right, %", columns=2)
 run.judge("smap", grouping.association_study(seeds, 2 if few else 24, 5 if few else 10), "C.association")
 
 # %% [markdown]
@@ -184,14 +191,9 @@ run.judge("smap", grouping.association_study(seeds, 2 if few else 24, 5 if few e
 # pixel and takes the mean bone otherwise.
 
 # %% tags=["nbval-ignore-output"]
-lost = maps.dropout(seeds, scenes, people=(1, 4))
-run.show(
-    plots.curves(
-        lost[lost["panel"].str.startswith("joints")].replace({"paper_t2": "paper, t_D = 2"}), "share of joints lost"
-    ),
-    "dropout",
-    "The share of exact joints after read-out, as detections are lost, alone and among four.",
-)
+lost = maps.dropout(seeds, scenes, people=(1, 4)).replace({"paper_t2": "paper, t_D = 2"})
+lost = lost[lost["panel"].str.startswith("joints")]
+show(lost, "dropout", "The share of exact joints as detections are lost, alone and among four.", "share of joints lost")
 studies = [maps.readouts(seeds, scenes), maps.meetings(seeds, scenes // 2), maps.errors_along_tree(seeds, scenes)]
 run.judge("orpm_ae", pd.concat(studies, ignore_index=True), "C.readout", "C.meet", "C.tree")
 
@@ -200,13 +202,17 @@ run.judge("orpm_ae", pd.concat(studies, ignore_index=True), "C.readout", "C.meet
 # the pelvis. And people who meet overwrite one another's bones, the nearer the farther:
 
 # %% tags=["nbval-ignore-output"]
-tree = maps.propagation(seeds, scenes).pivot_table("value", "x", "series", sort=False)
-run.table(tree, "Error of a joint when each stored vector has one of 20 mm, mm.", "tree")
-met = maps.conflicts(seeds, scenes // 3).pivot_table("value", ["panel", "series"], "x", sort=False)
 run.table(
-    met.iloc[:, ::2].rename(columns=lambda x: f"{x:.1f} cells"),
-    "Two people, the second half a metre behind.",
+    wide(maps.propagation(seeds, scenes), ["x"], "series"),
+    "Error of a joint when every stored vector has 20 mm, mm.",
+    "tree",
+    len(seeds),
+)
+run.table(
+    wide(maps.conflicts(seeds, scenes // 3)),
+    "Two people, the second half a metre behind, by their gap in cells.",
     "conflicts",
+    len(seeds),
 )
 
 # %% [markdown]
@@ -220,11 +226,8 @@ source(depth.normalise)
 
 # %% tags=["nbval-ignore-output"]
 VIEWS = {"raw": "Z", "released": "Z / (f s)", "paper": "Z w / f", "default_f": "Z / (f s), read with f = w"}
-run.show(
-    plots.curves(maps.zoom(seeds, scenes // 2).replace(VIEWS), "focal length / that of training", log="x"),
-    "zoom",
-    "Error of root depth, and the share of pairs in the right order, as focal length and distance grow alike.",
-)
+zoomed = maps.zoom(seeds, scenes // 2).replace(VIEWS)
+show(zoomed, "zoom", "Root depth as focal length and distance grow alike.", "focal length / that of training", log="x")
 studies = [
     maps.field_of_view(seeds, scenes),
     maps.overlaps(seeds, scenes // 2),
@@ -236,8 +239,18 @@ run.judge("smap", pd.concat(studies, ignore_index=True), "C.fov", "C.parts")
 # **Noise in the depth maps.** SMAP reads a bone's relative depth at ten points along the bone, TDBU a joint's at one pixel:
 
 # %% tags=["nbval-ignore-output"]
-noisy = maps.noise_and_outliers(seeds, scenes // 2).pivot_table("value", ["panel", "series"], "x", sort=False)
-run.table(noisy, "Mean error of a bone's relative depth, mm.", "depth_noise")
+run.table(
+    wide(maps.noise_and_outliers(seeds, scenes // 2)),
+    "Mean error of a bone's relative depth, mm.",
+    "depth_noise",
+    len(seeds),
+)
+run.table(
+    wide(maps.root_readout(seeds, scenes // 6)),
+    "The root map read so many cells beside the pelvis, %.",
+    "root_readout",
+    len(seeds),
+)
 
 # %% [markdown]
 # ## 9. Anchors
@@ -251,12 +264,9 @@ pale = np.full((160, 256, 3), 255, np.uint8)
 shown = [plots.overlay(pale, np.where(one.owner == 0, one.score, -one.score), -1, 1) for one in two.values()]
 run.picture(plots.sheet(shown, [f"apart by {x:g} of a width" for x in two], columns=3, width=700), "pono",
             "PONO of two people's anchors: blue the first's, red the second's, the darker the better.")  # fmt: skip
-run.table(selection.sharing().pivot_table("value", ["panel", "series"], "x", sort=False).iloc[:, ::3].rename(columns=lambda x: f"IoU {x:.2f}"),
-          "Two boxes that come together.", "sharing")  # fmt: skip
+run.table(wide(selection.sharing(), columns="gap"), "Two boxes, by their distance in widths.", "sharing", len(seeds))
 sizes = selection.anchor_fit(seeds, scenes, ("duet", "studio", "street"), (1, 2, 3, 6, 10))
-run.table(
-    sizes.pivot_table("value", "series", "x"), "Mean IoU of a box with the best of so many sizes.", "sizes", digits=2
-)
+run.table(wide(sizes, ["series"]), "Mean IoU of a box with the best of so many sizes.", "sizes", len(seeds), digits=2)
 studies = [selection.selections(seeds, scenes // 2), selection.placements(seeds, scenes)]
 run.judge("pandanet", pd.concat(studies, ignore_index=True), "C")
 
@@ -265,9 +275,28 @@ run.judge("pandanet", pd.concat(studies, ignore_index=True), "C")
 # towards the camera:
 
 # %% tags=["nbval-ignore-output"]
-placed = selection.placement(seeds, 20 if few else 100, noises=(1,))
-wide = placed[placed["panel"] != "mean absolute error, m"].pivot_table("value", ["panel", "series"], "x", sort=False)
-run.table(wide.rename(columns=lambda x: f"{x:g} m"), "Depth of a person by reprojection.", "placement", digits=2)
+run.table(
+    wide(selection.placement(seeds, 20 if few else 100)),
+    "Depth of a person by reprojection, by distance in m.",
+    "placement",
+    len(seeds),
+    digits=2,
+)
+run.table(
+    wide(selection.noisy_readout(seeds, 20 if few else 100)),
+    "Pose and root at 10 m from noisy predictions, by 2D noise in px.",
+    "noisy",
+    len(seeds),
+)
+
+# %% [markdown]
+# **Weights that are learnt.** PandaNet weighs its losses by learnt numbers. Let the losses stand still: gradient descent then makes each weight 1 / loss. Equation 13 as it
+# is printed lacks one regulariser, and its total falls for ever:
+
+# %% tags=["nbval-ignore-output"]
+weights = selection.weighting()
+weights = weights[weights["x"].isin((0, 20, 100, 200, 380))]
+run.table(wide(weights), "Learnt weights while the losses stand still, by step.", "weights", 0, digits=2)
 
 # %% [markdown]
 # ## 10. The ceiling of each
@@ -276,21 +305,21 @@ run.table(wide.rename(columns=lambda x: f"{x:g} m"), "Depth of a person by repro
 # but a box, so it loses who falls to the detector's own suppression.
 
 # %% tags=["nbval-ignore-output"]
-run.show(
-    plots.curves(
-        ceiling.ceiling(seeds, 1 if few else 8, (1, 3, 8) if few else (1, 2, 3, 5, 8, 12, 20, 30)),
-        "people in the picture",
-        "carried, %",
-    ),
-    "ceiling",
-    "The share of people and of joints that each coding carries, against the number of people in the picture.",
-)
-who = ceiling.lost(crowd(12, seed, 1))
+crowded = ceiling.ceiling(seeds, 1 if few else 8, (1, 3, 8) if few else (1, 2, 3, 5, 8, 12, 20, 30))
+show(crowded, "ceiling", "What comes back, by the number of people.", "people in the picture", "carried, %")
+strides = ceiling.ceiling_by_stride(seeds, 1 if few else 8)
+run.table(wide(strides), "The same for eight people, by the stride of the maps in px, %.", "by_stride", len(seeds))
 run.table(
-    who.groupby(["coding", "reason"]).agg(people=("person", "nunique"), joints=("joints", "sum")),
-    "Who is lost in one crowd of twelve.",
-    "lost",
+    wide(ceiling.meeting(seeds, 2 if few else 8)),
+    "The same for two who come together, by their gap in mm, %.",
+    "meeting",
+    len(seeds),
 )
+trip = ceiling.round_trip(seeds, scenes // 6).set_index(["people", "labels", "stride"])
+run.table(trip, "SMAP's chain on ideal maps, to the end.", "round_trip", seeds=len(seeds))
+who = ceiling.lost(crowd(12, seed, 1)).groupby(["coding", "reason"])
+who = who.agg(people=("person", "nunique"), joints=("joints", "sum"))
+run.table(who, "Who is lost in one crowd of twelve.", "lost")
 
 # %% [markdown]
 # ## 11. What the papers leave open, and what we chose
@@ -327,12 +356,13 @@ def wrist_is_read(p):
 exercise(wrist_is_read, exercises.wrist_is_read, (0.1,), (0.5,))
 
 # %% [markdown]
-# **3.** Two boxes of the same size, apart by a share d of their width: their IoU? From which d on does NMS at 0.5 remove one of them? *Hint*: intersection (1 - d), union (1 + d).
+# **3.** Two boxes of the same size, apart by a share d of their width: their IoU, and up to which d does NMS at 0.5 remove one of them? *Hint*: which part of a width is shared, which part
+# covered by either?
 
 
 # %%
 def iou_apart(d):
-    return ...  # your answer
+    return ...  # your answer: the IoU, and that d
 
 
 # %% tags=["nbval-check-output"]

@@ -1,5 +1,7 @@
 """From figures of single scenes to tables: curves with intervals, and studies that claims are judged by."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import torch
@@ -54,3 +56,9 @@ def scene_mean(values: Tensor, counts: Bool[Tensor, "..."]) -> Float[np.ndarray,
     values, counts = values.flatten(1).double(), counts.flatten(1)
     total = torch.where(counts, values, 0).sum(1)
     return torch.where(counts.any(1), total / counts.sum(1).clamp(min=1), torch.nan).numpy()
+
+
+def wide(df: pd.DataFrame, index: Sequence[str] = ("panel", "series"), columns: str = "x") -> pd.DataFrame:
+    """A curve table with its x side by side, to be read as a table."""
+    pivot = df.pivot_table("value", [name for name in index if name in df], columns, sort=False)
+    return pivot.rename(columns=lambda x: x if isinstance(x, str) else f"{x:.3g}").rename_axis(columns=None)
