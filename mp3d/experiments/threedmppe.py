@@ -98,14 +98,13 @@ def run(job: Job, seed: int) -> pd.DataFrame:
     """Train with one seed and score every mode: a row a test video, columns metric@mode, as `scores` names them.
 
     Ten more rows, F0 to F9, are parts of the people of `failures`: the mean error of RootNet's depth for each of
-    `CONTRASTS`, in % of the depth. The first also has the seconds of one picture with 1, 4 and 16 people.
+    `CONTRASTS`, in % of the depth.
     """
     model = trained(job.profile, seed, Path(job.keep), job.budget)
     constant = best_constant(job.profile, seed)
     rows = []
-    for film in films("duet", seed=0, frames=FRAMES[job.profile]):
-        batch = render(film, *_size(job.profile), seed=1).batch
-        row = {"scene": film.sequence[0], "n": int(batch.there.sum())}
+    for name, batch in test_pictures(job.profile):
+        row = {"scene": name, "n": int(batch.there.sum())}
         for mode in MODES:
             found = scores(*estimates(model, batch, mode, constant), batch)
             row |= {f"{name}@{mode}": value for name, value in found.items()}
@@ -116,10 +115,14 @@ def run(job: Job, seed: int) -> pd.DataFrame:
         for name, groups in CONTRASTS.items():
             row[f"depth_error_{name}@rootnet"] = some.loc[some["group"].isin(groups), "error"].mean()
         rows.append(row)
-    number = (1, 4, 16)
-    seconds = cost(model, number)["seconds"]
-    rows[-1] |= {f"seconds_{n}@rootnet": s for n, s in zip(number, seconds, strict=True)}
     return pd.DataFrame(rows)
+
+
+@lru_cache(maxsize=1)
+def test_pictures(profile: str) -> list[tuple[str, Batch]]:
+    """The 20 test videos, the same for every seed."""
+    videos = films("duet", seed=0, frames=FRAMES[profile])
+    return [(film.sequence[0], render(film, *_size(profile), seed=1).batch) for film in videos]
 
 
 def trained(profile: str, seed: int, keep: Path, budget: float = 1.0) -> ThreeDMPPE:
@@ -264,11 +267,7 @@ def failures(model: ThreeDMPPE, profile: str) -> pd.DataFrame:
     stands, drawn again at `CHILD` of the size in the same place). Rows are shuffled.
     """
     rows = []
-    for name, split in {"": "test", "cut": "border", "child": "test"}.items():
-        some = takes("duet", SINGLE[profile], seed=1, split=split)
-        if name == "child":
-            some = shrunk(some, CHILD)
-        batch = render(some, *_size(profile), seed=4).batch
+    for name, some, batch in odd_pictures(profile):
         boxes, depths = _people(batch)
         found = model.locate(batch.image, boxes, batch.k)
         groups = _groups(batch, some, name)
@@ -280,6 +279,18 @@ def failures(model: ThreeDMPPE, profile: str) -> pd.DataFrame:
                     rows.append((group, depth / far, root[p, 2] / far, depth, error))
     df = pd.DataFrame(rows, columns=["group", "needed", "found", "depth", "error"])
     return df.sample(frac=1, random_state=0, ignore_index=True)
+
+
+@lru_cache(maxsize=1)
+def odd_pictures(profile: str) -> list[tuple[str, Takes, Batch]]:
+    """The pictures of `failures`, the same for every seed: "", "cut" and "child"."""
+    found = []
+    for name, split in {"": "test", "cut": "border", "child": "test"}.items():
+        some = takes("duet", SINGLE[profile], seed=1, split=split)
+        if name == "child":
+            some = shrunk(some, CHILD)
+        found.append((name, some, render(some, *_size(profile), seed=4).batch))
+    return found
 
 
 def _groups(batch: Batch, some: Takes, name: str) -> list[list[str]]:
@@ -319,22 +330,24 @@ def shrunk(some: Takes, factor: float) -> Takes:
     return replace(some, points=points + some.translation[:, None, None], size=factor * some.size)
 
 
-def cost(model: ThreeDMPPE, people: Sequence[int], repeats: int = 5) -> pd.DataFrame:
-    """Median seconds of one picture against the number of people in it, RootNet and PoseNet with its flip test.
+def cost(model: ThreeDMPPE, people: Sequence[int] = (1, 4, 16), rounds: int = 5, repeats: int = 5) -> pd.DataFrame:
+    """Seconds of one picture with so many people, RootNet and PoseNet with its flip test, as a study's table.
 
-    A measurement of this machine at this moment. Columns: people, seconds, per_person.
+    A measurement of this machine at this moment: each of the rounds, which take the place of seeds, is the median of
+    some repeats. Metrics: seconds_N.
     """
     size = model.config.crop
     image = torch.zeros(1, 3, 2 * size, 2 * size, dtype=torch.uint8)
     camera = torch.tensor([[500.0, 500, size, size]])
     rows = []
-    for number in people:
-        boxes = [torch.tensor([[size / 2, size / 2, size, size]]).repeat(number, 1)]
-        taken = []
-        for _ in range(repeats + 1):
-            start = time.perf_counter()
-            model.estimate(image, boxes, camera)
-            taken.append(time.perf_counter() - start)
-        rows.append((number, float(np.median(taken[1:]))))
-    df = pd.DataFrame(rows, columns=["people", "seconds"])
-    return df.assign(per_person=df["seconds"] / df["people"])
+    for seed in range(rounds):
+        rows.append({"variant": "rootnet", "seed": seed, "scene": "one picture", "n": 1})
+        for number in people:
+            boxes = [torch.tensor([[size / 2, size / 2, size, size]]).repeat(number, 1)]
+            taken = []
+            for _ in range(repeats + 1):
+                start = time.perf_counter()
+                model.estimate(image, boxes, camera)
+                taken.append(time.perf_counter() - start)
+            rows[-1][f"seconds_{number}"] = float(np.median(taken[1:]))
+    return pd.DataFrame(rows)
