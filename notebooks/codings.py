@@ -154,7 +154,7 @@ tell(close, "merging", "Two people's same joint, by their distance in cells.", d
 tell(
     grouping.tag_noise(seeds, 4 if few else 20), "tag_noise", "Joints with the right person, %, by noise / gap of tags."
 )
-run.judge("orpm_ae", grouping.tag_study(seeds, scenes // 3), "C.tags")
+run.judge("orpm_ae", grouping.tag_study(seeds, scenes // 4), "C.tags")
 
 # %% [markdown]
 # ## 6. Who belongs to whom: part affinity fields
@@ -214,7 +214,7 @@ tell(
     columns="series",
 )
 tell(
-    maps.conflicts(seeds, scenes // 3),
+    maps.conflicts(seeds, scenes // 4),
     "conflicts",
     "Two people, the second half a metre behind, by their gap in cells.",
 )
@@ -248,7 +248,7 @@ run.judge("smap", pd.concat(studies, ignore_index=True), "C.fov", "C.parts")
 
 # %% tags=["nbval-ignore-output"]
 tell(maps.noise_and_outliers(seeds, scenes // 2), "depth_noise", "Mean error of a bone's relative depth, mm.")
-tell(maps.root_readout(seeds, scenes // 6), "root_readout", "The root map read so many cells beside the pelvis, %.")
+tell(maps.root_readout(seeds, scenes // 4), "root_readout", "The root map read so many cells beside the pelvis, %.")
 
 # %% [markdown]
 # ## 9. Anchors
@@ -310,7 +310,7 @@ show(crowded, "ceiling", "What comes back, by the number of people.", "people in
 strides = ceiling.ceiling_by_stride(seeds, 1 if few else 8)
 tell(strides, "by_stride", "The same for eight people, by the stride of the maps in px, %.")
 tell(ceiling.meeting(seeds, 2 if few else 8), "meeting", "The same for two who come together, by their gap in mm, %.")
-trip = ceiling.round_trip(seeds, scenes // 6).set_index(["people", "labels", "stride"])
+trip = ceiling.round_trip(seeds, scenes // 4).set_index(["people", "labels", "stride"])
 run.table(trip, "SMAP's chain on ideal maps, to the end.", "round_trip", seeds=len(seeds))
 who = ceiling.lost(crowd(12, seed, 1)).groupby(["coding", "reason"])
 who = who.agg(people=("person", "nunique"), joints=("joints", "sum"))
