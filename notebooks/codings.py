@@ -15,7 +15,7 @@
 # network: write the truth into the maps, read it back, and look who is missing. Nothing is trained here and nothing is estimated; every number
 # is what the coding itself loses. Above: the share of people who come back, by the number of people in the picture.
 #
-# - **Time and memory**: CCPU on 2 cores (`smoke`: CSMOKE), 1 GB.
+# - **Time and memory**: 45 s on 2 cores (`smoke`: 20 s), 1 GB.
 # - **Data**: people of the synthetic worlds `duet`, `studio` and `solo`; crowds are people of `solo`, put together.
 # - **You need**: [`start.ipynb`](start.ipynb) for the camera. [`worlds.ipynb`](worlds.ipynb) shows the pictures.
 

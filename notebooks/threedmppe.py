@@ -15,7 +15,7 @@
 # Afterwards you know where a crop's depth comes from, whom it puts in the wrong place and why, and what the five papers' baseline
 # can and cannot do. Above: test pictures of the synthetic world `duet`, and what the networks trained here make of them.
 #
-# - **Time and memory**: `smoke` TSMOKE, `cpu` TCPU on 2 cores, 1.5 GB; `run.json` beside the figures has the seconds of the stored run.
+# - **Time and memory**: `smoke` 20 s, `cpu` 8 min on 2 cores, 1.5 GB; `run.json` beside the figures has the seconds of the stored run.
 #   The paper's own networks (34 million parameters each, 256 px) train for days: the `paper` profile.
 # - **Data**: the synthetic world `duet`, drawn here ([`worlds.ipynb`](worlds.ipynb)).
 # - **You need**: [`start.ipynb`](start.ipynb) for the camera, and what a convolution is.
