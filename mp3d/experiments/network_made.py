@@ -65,10 +65,14 @@ class Job:
 
 
 def study(profile: str, keep: Path, budget: float = 1.0, seed: int = 0, seeds: int = 0) -> Study:
-    """A `Study` of PI-Net on 3DMPPE's poses; `experiments.pinet.spread` its table. Parameters as for `duet`."""
+    """A `Study` of PI-Net on 3DMPPE's poses; `experiments.pinet.spread` its table. Parameters as for `duet`.
+
+    3DMPPE is trained here, with all threads, if it is not kept: every unit needs it.
+    """
+    threedmppe.trained(profile, 0, Path(keep), min(checked_budget(budget), _LONGEST))
     size = pinet.PROFILES[profile]
     networks = {"input_crops": None} | {n: replace(c, hidden=size.hidden) for n, c in NETWORKS.items()}
-    jobs = {name: Job(network, profile, checked_budget(budget), str(keep)) for name, network in networks.items()}
+    jobs = {name: Job(network, profile, budget, str(keep)) for name, network in networks.items()}
     code = (sys.modules[__name__], experiment, threedmppe, *TRAINING, *threedmppe.TRAINING, mp3d.metrics)
     seeds_ = seed_range(seed, seeds or size.seeds)
     return Study("crops", run, jobs, seeds_, Path(keep) / "results", repr((size, PROFILES[profile])), code)
