@@ -197,6 +197,7 @@ run.judge("smap", grouping.association_study(seeds, 2 if few else 24, 5 if few e
 lost = maps.dropout(seeds, scenes, people=(1, 4)).replace({"paper_t2": "paper, t_D = 2"})
 lost = lost[lost["panel"].str.startswith("joints")]
 show(lost, "dropout", "The share of exact joints as detections are lost, alone and among four.", "share of joints lost")
+tell(maps.losses(seeds, scenes // 4, people=(1,)), "losses", "One person after what is lost.")
 studies = [maps.readouts(seeds, scenes), maps.meetings(seeds, scenes // 2), maps.errors_along_tree(seeds, scenes)]
 run.judge("orpm_ae", pd.concat(studies, ignore_index=True), "C.readout", "C.meet", "C.tree")
 

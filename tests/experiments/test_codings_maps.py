@@ -287,14 +287,6 @@ def test_how_far_off_a_root_can_be_read():
     np.testing.assert_allclose(total, 100)
 
 
-def test_relative_depths_of_two_people():
-    table = maps.crossings((0,), 10, gaps=(0, 1500), behind=1500)
-    near, both = (table[table["series"] == name] for name in ("near wins", "mean of both"))
-    assert near.loc[near["panel"] == "nearer person", "value"].max() < 1e-3
-    assert both.loc[(both["panel"] == "nearer person") & (both["x"] == 0), "value"].item() > 1
-    assert table.loc[table["x"] > 0, "value"].max() < 1e-3
-
-
 def test_noise_of_one_cell_and_of_a_line():
     table = maps.noise_and_outliers((0, 1), 40, noises=(0, 100), shares=(0, 0.2))
     point, line = (values(table, "noise, mm", name) for name in ("point", "line"))
@@ -318,3 +310,12 @@ def test_every_claim_on_maps_is_judged(views):
     for (paper, start), table in tables.items():
         verdicts = judge(load_claims(paper, start), table)
         assert verdicts and all(v.verdict != "not run" and v.seeds == 2 for v in verdicts), start
+
+
+def test_near_wins_keeps_the_nearer_person_and_apart_nobody_is_wrong():
+    apart = maps.overlaps((0,), 6, gaps=(1500,), behind=1500).set_index("variant")
+    assert (apart[["near_person", "far_person"]] < 1e-3).all(axis=None)
+    close = (
+        maps.overlaps((0,), 6, gaps=(0,), behind=1500).set_index("variant").groupby("variant").mean(numeric_only=True)
+    )
+    assert close.loc["near", "near_person"] < 1e-3 < 1 < close.loc["mean", "near_person"]

@@ -115,21 +115,6 @@ def test_an_averaging_regressor_says_the_mean_of_two():
     torch.testing.assert_close(seen.uv[far][0], uv[0, 0])
 
 
-def test_suppression_of_true_boxes():
-    table = selection.suppressed((0, 1), 6, people=(1, 15), thresholds=(0.2, 0.5, 1))
-    stay = {name: values(table, "people who stay, %", f"IoU {name}") for name in ("0.2", "0.5", "1")}
-    assert all(by[1] == 100 for by in stay.values()) and stay["1"][15] == 100
-    assert stay["0.2"][15] < stay["0.5"][15] <= 100
-
-
-def test_ceilings_of_a_world():
-    table = selection.ceilings(16, cases=(("solo", "test"), ("duet", "overlap"))).set_index("split")
-    share = table[["overlapping", "shared", "without_anchor", "suppressed"]]
-    assert ((share >= 0) & (share <= 100)).all(axis=None)
-    assert table.loc["overlap", "overlapping"] > 66  # at least two of two or three
-    assert table.loc["overlap", "shared"] > 0 and (table.loc["test", share.columns] == 0).all()
-
-
 @pytest.mark.parametrize("distance", [4, 30])
 def test_without_noise_people_stand_where_they_are(distance):
     for error in selection._placed(0, 20, distance, 0).values():

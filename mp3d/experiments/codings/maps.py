@@ -488,34 +488,14 @@ def _parts(batch: Batch, overlap: str, width: float | int) -> Float[Tensor, "B P
     return torch.where(both, (read - (z[..., child] - z[..., parent])).abs(), torch.nan)
 
 
-def crossings(
-    seeds: Sequence[int],
-    scenes: int,
-    gaps: Sequence[float | int] = GAPS,
-    behind: float | int = 500,
-    width: float | int = 1.5,
-) -> pd.DataFrame:
-    """Part relative depth of two people who come together, where the same bone of both covers a cell.
-
-    A curve table: x is the gap between the roots in cells, panels "nearer person" and "farther person": mean absolute
-    error in mm of a bone's relative depth, series "mean of both" (SMAP) and "near wins".
-    """
-    rows, names = [], {"mean": "mean of both", "near": "near wins"}
-    for gap in gaps:
-        pairs = [pair(gap, seed, scenes, behind) for seed in seeds]
-        x = gap * float(pairs[0].k[0, 0]) / 4000 / GRID.stride
-        for overlap, name in names.items():
-            errors = [_parts(batch, overlap, width) for batch in pairs]
-            for place, who in enumerate(("nearer person", "farther person")):
-                values = np.stack([scene_mean(e[:, place].nan_to_num(), ~e[:, place].isnan()) for e in errors])
-                rows.append(point(name, x, values, None, who))
-    return pd.DataFrame(rows)
-
-
 def overlaps(
     seeds: Sequence[int], scenes: int, gaps: Sequence[float | int] = GAPS[:6], behind: float | int = 500
 ) -> pd.DataFrame:
-    """`crossings` as a study table: variants mean, near; metrics near_person, far_person, both (mm, over the gaps)."""
+    """Part relative depth of two people who come together, where the same bone of both covers a cell; a study table.
+
+    Variants mean (SMAP) and near (near wins); metrics near_person, far_person, both: mean absolute error in mm of a
+    bone's relative depth, over the gaps.
+    """
     units = {}
     for seed in seeds:
         pairs = [pair(gap, seed, scenes, behind) for gap in gaps]

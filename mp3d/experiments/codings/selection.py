@@ -302,69 +302,6 @@ def _score(
     }
 
 
-# ---- who is suppressed ---------------------------------------------------------------------------
-
-
-def suppressed(
-    seeds: Sequence[int],
-    scenes: int,
-    people: Sequence[int] = (2, 5, 10, 20, 40),
-    thresholds: Sequence[float | int] = (0.3, 0.5, 0.7),
-) -> pd.DataFrame:
-    """People that non-maximum suppression removes when every box is true: no detector has a higher recall, or AP.
-
-    A curve table: x is the number of people in the picture, the value the share that stays in %, series thresholds of
-    the IoU. The nearer person has the higher score.
-    """
-    rows = []
-    for number in people:
-        batches = [crowd(number, seed, scenes) for seed in seeds]
-        for threshold in thresholds:
-            stays = [_staying(batch, threshold) for batch in batches]
-            values, n = np.stack([s for s, _ in stays]), np.stack([n for _, n in stays])
-            rows.append(point(f"IoU {threshold:g}", number, 100 * values, n, "people who stay, %"))
-    return pd.DataFrame(rows)
-
-
-def ceilings(
-    scenes: int, cases: Sequence[tuple[str, str]] = (("duet", "test"), ("duet", "overlap"), ("studio", "test"))
-) -> pd.DataFrame:
-    """What anchors and suppression leave of worlds: a frame, a row a world and split.
-
-    Columns: world, split, people (their number), and in %: overlapping (people whose box has an IoU above 0.3 with
-    somebody's), shared (anchors of A+), without_anchor (people), suppressed (people, at IoU 0.5, the nearer first): AP
-    is at most what that leaves.
-    """
-    rows = []
-    for world, split in cases:
-        batch = _in_view(blank(takes(world, scenes, 0, split)))
-        boxes, there = boxes_of(batch), batch.there
-        pairs = coding.iou(boxes[:, :, None], boxes[:, None])
-        pairs.diagonal(dim1=1, dim2=2).zero_()
-        found = Assigned.of(boxes)
-        stays, n = _staying(batch, 0.5)
-        rows.append(
-            {
-                "world": world,
-                "split": split,
-                "people": int(there.sum()),
-                "overlapping": 100 * float((pairs.amax(-1) > 0.3)[there].float().mean()),
-                "shared": 100 * float(found.shared.sum() / found.positive.sum()),
-                "without_anchor": 100 * float(found.empty[there].float().mean()),
-                "suppressed": 100 * (1 - float((stays * n).sum() / n.sum())),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def _staying(batch: Batch, threshold: float | int) -> tuple[np.ndarray, np.ndarray]:
-    """The share of each scene's people that suppression leaves, the nearer first, and how many they are."""
-    boxes, z = boxes_of(batch), batch.xyz[:, :, _ROOT, 2]
-    n = boxes.isfinite().all(-1).sum(1).numpy()
-    stays = [len(coding.nms(b, -depth.nan_to_num(1e9), threshold)) for b, depth in zip(boxes, z, strict=True)]
-    return np.array(stays) / np.maximum(n, 1), n
-
-
 # ---- where people are placed ---------------------------------------------------------------------
 
 FOCAL = 1158.0
