@@ -21,7 +21,7 @@
 # | profile | time | memory | what its numbers are worth |
 # |---|---|---|---|
 # | `smoke` | 20 s | 1 GB | that it runs |
-# | `cpu` | 5 min on 2 cores | 2 GB | the direction of effects that need few steps |
+# | `cpu` | 10 min on 2 cores, half of it 3DMPPE's training (section 7) | 2 GB | the direction of effects that need few steps |
 # | `gpu` | 10 min on a data-centre GPU | 4 GB | direction and size |
 #
 # - **Data**: the synthetic world `duet`, made here; and, if they are at hand, real poses of 20 videos, `tdbu_mupots` (section 8;
