@@ -11,10 +11,11 @@ nothing. People are trees: a lost joint takes all that hangs on it, and a lost r
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
@@ -72,7 +73,7 @@ def _ends(bones: Bones, joints: int) -> tuple[list[int], list[int]]:
     return [a for a, _ in bones], [b for _, b in bones]
 
 
-def _walk(bones: Bones, root: int) -> list[tuple[int, int, int, bool]]:
+def walk(bones: Bones, root: int) -> list[tuple[int, int, int, bool]]:
     """(bone, from, to, whether backwards) from the root outwards; bones that can be reached keep their order."""
     reached, left, steps = {root}, list(range(len(bones))), []
     while left:
@@ -104,9 +105,10 @@ def links(
 
     The field is read at n points from the first on, without the second, at the cell that holds each point (no
     interpolation, as everywhere here), n = sqrt(5 max(|du|, |dv|)) rounded, from 5 to 25. A point counts if the field
-    along the pair is above the threshold. If more than `share` of the points count, the link scores their mean: 1 on
-    ideal maps. If not, a pair closer than `short` scores 0.1, because so short a bone draws nothing; any other -1, as
-    do two detections at the same place, and places without a detection. The constants are those of SMAP's release.
+    along the pair is above the threshold; a NaN does not. If more than `share` of the points count, the link scores
+    their mean: 1 on ideal maps. If not, a pair closer than `short` scores 0.1, because so short a bone draws nothing;
+    any other -1, as do two detections at the same place, and places without a detection. The constants are those of
+    SMAP's release.
 
     Parameters
     ----------
@@ -129,26 +131,50 @@ def links(
     length = along.norm(dim=-1)
     number = ((5 * along.abs().amax(-1)).sqrt() + 0.5).floor().clamp(5, 25)[:, None]
     step = torch.arange(25, device=maps.device)
-    points = start[:, None] + (step / number)[..., None] * along[:, None]
+    part = step / number
     # A detection may lie on the map's far edge, where no cell is.
-    column, row = (points[..., k].floor().long().clamp(0, n - 1) for k, n in enumerate((grid.width, grid.height)))
-    unit = along / length.clamp(min=1e-9)[:, None]
-    value = sum(maps[b[:, None], e[:, None], k, row, column] * unit[:, k, None] for k in range(2))
+    column, row = (
+        (start[:, k, None] + part * along[:, k, None]).floor().long().clamp(0, n - 1)
+        for k, n in enumerate((grid.width, grid.height))
+    )
+    # Places in the flattened maps: one index is read several times as fast as five.
+    area = grid.width * grid.height
+    at = ((b * len(bones) + e) * 2 * area)[:, None] + row * grid.width + column
+    unit, flat = along / length.clamp(min=1e-9)[:, None], maps.flatten()
+    value = sum(flat.index_select(0, (at + k * area).flatten()).view_as(at) * unit[:, k, None] for k in range(2))
     counted = (value > threshold) & (step < number)
     hits = counted.sum(-1)
     score = torch.where(length < short, 0.1, -1.0).to(value.dtype)
-    score = torch.where(hits > share * number[:, 0], (value * counted).sum(-1) / hits.clamp(min=1), score)
+    score = torch.where(hits > share * number[:, 0], (value * counted).nansum(-1) / hits.clamp(min=1), score)
     out = maps.new_full((len(maps), len(bones), *2 * peaks.found.shape[-1:]), -1)
     out[b, e, i, j] = score.where(length > 0, -1).to(out.dtype)
     return out
 
 
-def _penalised(score: np.ndarray, distance: np.ndarray, reference: np.ndarray | float | int) -> np.ndarray:
-    """Links less what is too long: min(reference / distance - 1, 0), so never more than 1 (SMAP eq. 2 as released)."""
+def penalty(
+    distance: Shaped[np.ndarray, "*#pairs"],
+    reference: Shaped[np.ndarray, "*#pairs"] | float | int,
+    length: Literal["penalty", "filter"] = "penalty",
+) -> Shaped[np.ndarray, "*#pairs"]:
+    """What a link's length adds to its score if that is above 0 (SMAP eq. 2).
+
+    min(reference / distance - 1, 0) in SMAP's release: never as much as -1, so that a link of 1 always stays. The paper
+    says that longer links are filtered: -inf beyond the reference, whatever they score, and 0 up to it.
+
+    Where the reference is not positive nothing is added: a network's root depth may be negative, and with it the length
+    it stands for.
+
+    Raises
+    ------
+    BadInput : an unknown `length`
+    """
+    if length not in ("penalty", "filter"):
+        raise BadInput("affinity.penalty", "length", repr(length), "'penalty' or 'filter'")
     with np.errstate(divide="ignore", invalid="ignore"):
-        penalty = np.minimum(reference / distance - 1, 0)
-    # No reference, no penalty: a network's root depth may be negative, and with it the length it stands for.
-    return score + np.where((score > 0) & (reference > 0) & np.isfinite(penalty), penalty, 0)
+        if length == "filter":
+            return np.where((reference > 0) & (distance > reference), -np.inf, 0)
+        lost = np.minimum(reference / distance - 1, 0)
+        return np.where((reference > 0) & np.isfinite(lost), lost, 0)
 
 
 def associate(
@@ -158,6 +184,7 @@ def associate(
     root: int,
     order: Int[Tensor, " N"],
     reference: Float[Tensor, "N E"] | None = None,
+    length: Literal["penalty", "filter"] = "penalty",
 ) -> Int[Tensor, "N J"]:
     """People of one picture, built along the tree: each in turn takes its best link (SMAP section 3.2).
 
@@ -171,9 +198,9 @@ def associate(
     uv : px, of the same detections, NaN where there is none: `peaks.uv[b]`
     bones : a tree, in the order of `links`; each may point to the root or from it
     order : indices of root detections; SMAP's is by depth, the nearest first
-    reference : px, how long each person's bone may be before a positive score falls by 1 - reference / distance;
-        SMAP's is 1.2 times the mean length at the person's depth. Where it is not positive nothing falls. None: SMAP
-        without the penalty
+    reference : px, how long each person's bone may be before its score falls, see `penalty`; SMAP's is 1.2 times the
+        mean length at the person's depth. None: SMAP without this constraint
+    length : "penalty", as SMAP's release has it, or "filter", the paper's word
 
     Returns
     -------
@@ -183,7 +210,7 @@ def associate(
     ------
     BadInput : bones that are no tree, an order with a repeated index or one without a detection
     """
-    steps = _walk(bones, root)
+    steps = walk(bones, root)
     _ends(bones, len(uv))
     score, place, first = (x.detach().cpu().numpy() for x in (links, uv, order))
     found = np.isfinite(place).all(-1)
@@ -198,7 +225,7 @@ def associate(
         table = (score[e].T if backwards else score[e])[near]
         if allowed is not None:
             distance = np.linalg.norm(place[source, near, None] - place[target], axis=-1)
-            table = _penalised(table, distance, allowed[people, e, None])
+            table = table + np.where(table > 0, penalty(distance, allowed[people, e, None], length), 0)
         table = np.where(found[target], table, -1)
         for n, row in zip(people, table, strict=True):
             best = row.argmax()
@@ -234,12 +261,12 @@ def greedy(
     ------
     BadInput : bones that are no tree
     """
-    _walk(bones, bones[0][0])
+    walk(bones, bones[0][0])
     ends = _ends(bones, len(uv))
     score, place = links.detach().cpu().numpy(), uv.detach().cpu().numpy()
     if reference is not None:
         distance = np.linalg.norm(place[ends[0], :, None] - place[ends[1], None], axis=-1)
-        score = _penalised(score, distance, reference)
+        score = score + np.where(score > 0, penalty(distance, reference), 0)
     joints, count = place.shape[:2]
     e, i, j = (score > 0).nonzero()
     falling = np.argsort(-score[e, i, j], kind="stable")

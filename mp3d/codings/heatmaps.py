@@ -88,19 +88,24 @@ def encode(
     return least.neg().exp()
 
 
-def _highest(maps: Tensor, threshold: float, window: int, plateaus: str) -> Tensor:
-    """Which cells are above the threshold and the highest of their window."""
-    (height, width), reach = maps.shape[-2:], window // 2
+def _highest(maps: Tensor, threshold: float, window: int, plateaus: str) -> tuple[Tensor, ...]:
+    """Picture, joint, row and column of the cells above the threshold that are the highest of their window."""
+    reach = window // 2
     padded = F.pad(maps, (reach,) * 4, value=-torch.inf)
-    highest = maps > threshold
-    for row in range(window):
-        for column in range(window):
-            if (row, column) == (reach, reach):
+    width, values = padded.shape[-1], padded.flatten()
+    # Few cells are above the threshold, and fewer are left by each neighbour: the rest need not be looked at.
+    at = (values > threshold).nonzero()[:, 0]
+    score = values[at]
+    for row in range(-reach, reach + 1):
+        for column in range(-reach, reach + 1):
+            if (row, column) == (0, 0):
                 continue
-            other = padded[..., row : row + height, column : column + width]
-            strict = plateaus == "none" or (row, column) < (reach, reach)
-            highest &= maps > other if strict else maps >= other
-    return highest
+            other = values[at + row * width + column]
+            strict = plateaus == "none" or (row, column) < (0, 0)
+            stays = score > other if strict else score >= other
+            at, score = at[stays], score[stays]
+    picture, joint, row, column = torch.unravel_index(at, padded.shape)
+    return picture, joint, row - reach, column - reach
 
 
 def _offsets(maps: Tensor, at: tuple[Tensor, ...], refine: str) -> Tensor:
@@ -181,7 +186,7 @@ def peaks(
         raise BadInput("heatmaps.peaks", "threshold", threshold, "0 or more")
     maps = maps.detach()
     batch, joints = maps.shape[:2]
-    at = _highest(maps, threshold, window, plateaus).nonzero(as_tuple=True)
+    at = _highest(maps, threshold, window, plateaus)
     score = maps[at]
     # By falling score within each map; both sorts are stable, so equal scores keep the order of the cells.
     order = score.argsort(descending=True, stable=True)

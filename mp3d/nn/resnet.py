@@ -13,12 +13,12 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, channels: int, width: int, stride: int = 1):
+    def __init__(self, channels: int, width: int, stride: int = 1, bias: bool = False):
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width)
-        self.conv2, self.bn2 = nn.Conv2d(width, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width)
-        self.conv3, self.bn3 = nn.Conv2d(width, 4 * width, 1, bias=False), nn.BatchNorm2d(4 * width)
-        self.downsample = _shortcut(channels, 4 * width, stride)
+        self.conv1, self.bn1 = nn.Conv2d(channels, width, 1, bias=bias), nn.BatchNorm2d(width)
+        self.conv2, self.bn2 = nn.Conv2d(width, width, 3, stride, 1, bias=bias), nn.BatchNorm2d(width)
+        self.conv3, self.bn3 = nn.Conv2d(width, 4 * width, 1, bias=bias), nn.BatchNorm2d(4 * width)
+        self.downsample = _shortcut(channels, 4 * width, stride, bias)
 
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D h w"]:
         """ReLU(branch + shortcut)."""
@@ -44,10 +44,10 @@ class Basic(nn.Module):
         return (self.bn2(self.conv2(y)) + self.downsample(x)).relu()
 
 
-def _shortcut(channels: int, out: int, stride: int) -> nn.Module:
+def _shortcut(channels: int, out: int, stride: int, bias: bool = False) -> nn.Module:
     if stride == 1 and channels == out:
         return nn.Identity()
-    return nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+    return nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=bias), nn.BatchNorm2d(out))
 
 
 class ResNet50(nn.Module):
@@ -65,7 +65,7 @@ class ResNet50(nn.Module):
             channels = 4 * width
             stage += [Bottleneck(channels, width) for _ in range(blocks - 1)]
             self.add_module(f"layer{layer}", nn.Sequential(*stage))
-        _initialise(self)
+        initialise(self)
 
     def forward(self, x: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N 2048 h w"]:
         """(N, 2048, H / 32, W / 32)."""
@@ -84,7 +84,7 @@ class SmallResNet(nn.Module):
         self.conv1, self.bn1 = nn.Conv2d(3, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width)
         self.layer1, self.layer2 = Basic(width, width, 2), Basic(width, 2 * width, 2)
         self.layer3 = Basic(2 * width, 4 * width, 2)
-        _initialise(self)
+        initialise(self)
 
     def forward(self, x: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N D h w"]:
         """(N, 4 width, H / 16, W / 16)."""
@@ -102,7 +102,7 @@ def upsample(channels: int, width: int, times: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def _initialise(trunk: nn.Module) -> None:
+def initialise(trunk: nn.Module) -> None:
     """He et al., ICCV 2015, for what a ReLU follows."""
     for layer in trunk.modules():
         if isinstance(layer, nn.Conv2d):

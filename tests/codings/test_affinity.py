@@ -1,6 +1,7 @@
 """Part affinity fields: labels, the link test and both associations (SMAP section 3 and its released code)."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -157,17 +158,23 @@ def plain_link(field, start, end, threshold=0.05, share=0.95, short=1.088):
 
 
 class TestLinks:
-    @given(seed=seeds)
-    def test_equal_a_plain_loop(self, seed):
+    @given(seed=seeds, share=st.sampled_from([0.6, 0.95]), lost=st.booleans())
+    def test_equal_a_plain_loop(self, seed, share, lost):
+        """Two pictures, a bone that points to the root; some detections and some cells are missing."""
         rng = np.random.default_rng(seed)
         torch.manual_seed(seed)
-        maps = torch.rand(1, 1, 2, 12, 16) * 2 - 0.4
-        peaks = seen(*[rng.uniform(0, 1, (3, 2)) * [64, 48] for _ in range(2)])
-        scores = affinity.links(maps, peaks, ((0, 1),), GRID, share=0.6)
-        for i, j in np.ndindex(3, 3):
-            start, end = (peaks.uv[0, n, k].double().numpy() / 4 for n, k in ((0, i), (1, j)))
-            expected = plain_link(maps[0, 0], start, end, share=0.6)
-            assert scores[0, 0, i, j].item() == pytest.approx(expected, abs=1e-4)
+        maps, bones = torch.rand(2, 2, 2, 12, 16) * 2 - 0.4, ((0, 1), (2, 1))
+        maps[torch.rand(maps.shape) < 0.02 * lost] = torch.nan
+        pictures = [seen(*[rng.uniform(0, 1, (3, 2)) * [64, 48] for _ in range(3)]) for _ in range(2)]
+        peaks = Peaks(*(torch.cat([getattr(p, name) for p in pictures]) for name in ("uv", "score", "cell", "found")))
+        found = peaks.found & (torch.rand(peaks.found.shape) < 0.8)
+        peaks = replace(peaks, uv=peaks.uv.where(found[..., None], torch.nan), found=found)
+        scores = affinity.links(maps, peaks, bones, GRID, share=share)
+        for b, e, i, j in np.ndindex(2, 2, 3, 3):
+            ends = [(b, joint, k) for joint, k in zip(bones[e], (i, j), strict=True)]
+            start, end = (peaks.uv[at].double().numpy() / 4 for at in ends)
+            expected = plain_link(maps[b, e], start, end, share=share) if all(found[at] for at in ends) else -1
+            assert scores[b, e, i, j].item() == pytest.approx(expected, abs=1e-4)
 
     @pytest.mark.parametrize("length, n", [(1, 5), (20, 10), (50, 16), (80, 20), (121, 25), (126, 25)])
     def test_the_number_of_points(self, length, n):
@@ -220,6 +227,22 @@ class TestLinks:
         torch.testing.assert_close(scores[drawn], torch.ones(int(drawn.sum())), atol=1e-5, rtol=0)
         torch.testing.assert_close(scores[~drawn], torch.full((int((~drawn).sum()),), 0.1))
 
+    def test_not_a_number_does_not_count(self):
+        """One point of 21 may be lost, of 20 none; a map of nothing else links nobody."""
+        maps = torch.zeros(1, 1, 2, 3, 128)
+        maps[0, 0, 0] = 1
+        maps[0, 0, 0, 1, int(0.1 + 3 * 88.2 / 21)] = torch.nan
+        peaks = seen([(0.4, 6)], [(0.4 + 4 * 88.2, 6)])
+        assert affinity.links(maps, peaks, ((0, 1),), Grid(128, 3, 4)).item() == 1
+        maps[0, 0, 0, 1, int(0.1 + 5 * 88.2 / 21)] = torch.nan
+        assert affinity.links(maps, peaks, ((0, 1),), Grid(128, 3, 4)).item() == -1
+        assert affinity.links(maps * torch.nan, peaks, ((0, 1),), Grid(128, 3, 4)).item() == -1
+        nobody = heatmaps.peaks(torch.full((1, 2, 12, 16), torch.nan), GRID, 3)
+        scores = affinity.links(torch.full((1, 1, 2, 12, 16), torch.nan), nobody, ((0, 1),), GRID)[0]
+        assert (scores == -1).all()
+        order = nobody.found[0, 0].nonzero()[:, 0]
+        assert affinity.associate(scores, nobody.uv[0], ((0, 1),), 0, order).shape == (0, 2)
+
     @given(seed=seeds)
     def test_another_picture_changes_nothing(self, seed):
         uv, labelled = crowd(seed)
@@ -247,6 +270,51 @@ def table(joints, *entries, count=2):
 CHAIN = ((0, 1), (1, 2))
 
 
+def plain_associate(links, uv, bones, root, order, reference, length):
+    """SMAP's association of one picture, as the spec tells it; in numbers of single precision."""
+    people, chosen = range(len(order)), [{root: k} for k in order]
+    left = list(enumerate(bones))
+    while left:
+        reached = {root} | {joint for bone in bones if bone not in [b for _, b in left] for joint in bone}
+        e, bone = next((e, bone) for e, bone in left if set(bone) & reached)
+        left.remove((e, bone))
+        near, far = bone if bone[0] in reached else bone[::-1]
+        used = set()
+        for n in people:
+            if near not in chosen[n]:
+                continue
+            best, score = None, 0
+            for k in range(len(uv[far])):
+                if k in used or math.isnan(uv[far, k, 0]):
+                    continue
+                source = chosen[n][near]
+                own = links[e, source, k] if near == bone[0] else links[e, k, source]
+                if own > 0 and reference is not None and reference[n, e] > 0:
+                    times = np.linalg.norm(uv[near, source] - uv[far, k]) / reference[n, e]
+                    if times > 1:
+                        own = own + (1 / times - 1) if length == "penalty" else -1
+                if own > score:
+                    best, score = k, own
+            if best is not None:
+                chosen[n][far] = best
+                used.add(best)
+    return [[one.get(joint, -1) for joint in range(len(uv))] for one in chosen]
+
+
+TREES = (((0, 1), (1, 2), (1, 3)), ((2, 3), (1, 0), (1, 2)))
+"""The second is out of order, and its bones point to the root 0 as well as from it."""
+
+
+def scattered(seed, count=5):
+    """Random detections of four joints and random links, none alike; a fifth of both is missing."""
+    rng = np.random.default_rng(seed)
+    links, uv = rng.uniform(0, 1.2, (3, count, count)), rng.uniform(0, 60, (4, count, 2))
+    links[rng.random(links.shape) < 0.2], uv[rng.random((4, count)) < 0.2] = -1, np.nan
+    order = rng.permutation(np.flatnonzero(np.isfinite(uv[0, :, 0])))
+    reference = rng.uniform(-10, 60, (len(order), 3))
+    return tuple(torch.from_numpy(x) for x in (links, uv, order, reference))
+
+
 class TestAssociate:
     def test_a_contested_joint_goes_to_who_chooses_first(self):
         links, uv = table(3, (0, 0, 0, 0.9), (0, 1, 0, 0.8), (1, 0, 1, 0.5))
@@ -266,16 +334,72 @@ class TestAssociate:
         links, uv = table(3, (0, 0, 0, 0.0), (0, 1, 0, 0.4), (0, 1, 1, 0.4))
         assert affinity.associate(links, uv, CHAIN, 0, torch.tensor([0, 1])).tolist() == [[0, -1, -1], [1, 0, -1]]
 
+    @given(seed=seeds, bones=st.sampled_from(TREES), length=st.sampled_from(["penalty", "filter", None]))
+    def test_equals_a_plain_loop(self, seed, bones, length):
+        """In this order and in the other; no detection is anybody's twice."""
+        links, uv, order, reference = scattered(seed)
+        rule = {"length": length} if length else {}
+        reference = reference if length else None
+        for turn in (slice(None), torch.arange(len(order)).flip(0)):
+            own = None if reference is None else reference[turn]
+            chosen = affinity.associate(links, uv, bones, 0, order[turn], own, **rule)
+            numbers = (None if x is None else x.numpy() for x in (links, uv, order[turn], own))
+            one, two, three, four = numbers
+            assert chosen.tolist() == plain_associate(one, two, bones, 0, three.tolist(), four, length)
+            for column in chosen.T:
+                taken = column[column >= 0]
+                assert len(taken.unique()) == len(taken)
+
+    @given(seed=seeds, length=st.sampled_from(["penalty", "filter"]))
+    def test_the_order_of_detections_does_not_matter(self, seed, length):
+        links, uv, order, reference = scattered(seed)
+        chosen = affinity.associate(links, uv, TREES[0], 0, order, reference, length)
+        rng, count = np.random.default_rng(seed), uv.shape[1]
+        turns = torch.from_numpy(np.stack([rng.permutation(count) for _ in range(4)]))  # new place to old
+        turned = torch.stack([links[e][turns[a]][:, turns[b]] for e, (a, b) in enumerate(TREES[0])])
+        place = torch.stack([uv[joint][turns[joint]] for joint in range(4)])
+        back = turns.argsort(1)
+        again = affinity.associate(turned, place, TREES[0], 0, back[0][order], reference, length)
+        old = torch.stack([turns[j][again[:, j].clamp(min=0)] for j in range(4)], 1)
+        assert torch.equal(old.where(again >= 0, -1), chosen)
+
     def test_the_penalty(self):
-        links, uv = table(2, (0, 0, 0, 0.6), count=1)  # 10 px apart
-        assert affinity._penalised(np.array([0.6, 0.6, 0.6, -1]), np.array([5, 10, 20, 20]), 10).tolist() == (
-            pytest.approx([0.6, 0.6, 0.6 - (1 - 1 / 2), -1])
-        )
-        for reference, linked in [(10, True), (4.1, True), (3.9, False), (0, True), (-5, True), (math.nan, True)]:
-            chosen = affinity.associate(links, uv, ((0, 1),), 0, torch.tensor([0]), torch.tensor([[float(reference)]]))
-            assert chosen.tolist() == [[0, 0 if linked else -1]], reference
-        one = affinity.associate(links + 0.4, uv, ((0, 1),), 0, torch.tensor([0]), torch.tensor([[1e-3]]))
-        assert one.tolist() == [[0, 0]]  # a score of 1 is never refused
+        """Nothing up to the reference, 1 / k - 1 for a link k times as long; filtered, it is nothing or all."""
+        distance = np.array([0, 5, 10, 20, 100])
+        assert affinity.penalty(distance, 10).tolist() == pytest.approx([0, 0, 0, -1 / 2, -9 / 10])
+        assert affinity.penalty(distance, 10, "filter").tolist() == [0, 0, 0, -math.inf, -math.inf]
+        for length in ("penalty", "filter"):
+            for without in (0, -5, math.nan, math.inf):
+                assert not affinity.penalty(distance, without, length).any()
+
+    @pytest.mark.parametrize("length", ["penalty", "filter"])
+    def test_a_long_link(self, length):
+        """Ten px long, of score 0.6, then 1."""
+        links, uv = table(2, (0, 0, 0, 0.6), count=1)
+
+        def linked(links, reference):
+            one = torch.tensor([[float(reference)]])
+            return affinity.associate(links, uv, ((0, 1),), 0, torch.tensor([0]), one, length).tolist() == [[0, 0]]
+
+        assert all(linked(links, reference) for reference in (10, 0, -5, math.nan))
+        assert not linked(links, 3.9)
+        assert linked(links, 4.1) == linked(links, 9.9) == (length == "penalty")
+        assert linked(links + 0.4, 1e-3) == (length == "penalty")  # a score of 1 is never refused by the penalty
+
+    def test_swapping_depths_swaps_who_has_a_contested_joint(self):
+        """From the map of root depths to the people."""
+        uv, labelled = there([[10, 10], [34, 24], [50, 24]], [[10, 40], [34, 24], [50, 24]])
+        peaks = heatmaps.peaks(heatmaps.encode(uv, labelled, GRID, 0.7), GRID, 4)
+        links = affinity.links(affinity.encode(uv, labelled, BONES, GRID, 1.5), peaks, BONES, GRID)[0]
+        for near in (0, 1):
+            z = torch.tensor([[3000.0, 3000]])
+            z[0, 1 - near] = 5000
+            roots = depth.encode_root(z, uv[:, :, 0], labelled[:, :, 0], GRID)[0]
+            order = depth.read_root(roots, peaks.uv[:, 0], GRID)[0, :2].argsort()
+            place = peaks.take(0, affinity.associate(links, peaks.uv[0], BONES, 0, order))[0]
+            torch.testing.assert_close(place[0], uv[0, near], atol=0.1, rtol=0)
+            torch.testing.assert_close(place[1, 0], uv[0, 1 - near, 0], atol=0.1, rtol=0)
+            assert place[1, 1:].isnan().all()
 
     def test_the_penalty_is_of_the_person_and_the_bone(self):
         links, uv = table(2, (0, 0, 0, 0.5), (0, 0, 1, 0.6), (0, 1, 0, 0.5), (0, 1, 1, 0.6))
@@ -293,6 +417,13 @@ class TestAssociate:
         hangs = ["head_top", "neck", "head", *(f"{s}_{j}" for s in "rl" for j in ("shoulder", "elbow", "wrist"))]
         assert {MPI17.joints[j] for j in (chosen[0] < 0).nonzero()[:, 0].tolist()} == set(hangs)
 
+    def test_without_a_root_there_is_nobody(self):
+        uv, labelled = people(2)
+        labelled[0, 0, MPI17.root] = False
+        assert decode(uv, labelled)[0].shape == (1, 17)
+        labelled[0, 1, MPI17.root] = False
+        assert decode(uv, labelled)[0].shape == (0, 17)
+
     def test_nobody_and_bad_input(self):
         links, uv = table(3)
         order = torch.tensor([0, 1])
@@ -305,6 +436,11 @@ class TestAssociate:
         for bones in (((0, 1), (1, 0)), ((0, 1), (2, 2)), ((0, 3), (0, 1))):
             with pytest.raises(BadInput, match="bones"):
                 affinity.associate(links, uv, bones, 0, order[:1])
+
+    def test_an_unknown_rule_for_the_length(self, unchecked):
+        links, uv = table(3)
+        with pytest.raises(BadInput, match="length: found 'cut', expected 'penalty' or 'filter'"):
+            affinity.associate(links, uv, CHAIN, 0, torch.tensor([0]), torch.ones(1, 2), "cut")
 
 
 class TestGreedy:
