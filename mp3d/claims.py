@@ -8,7 +8,8 @@ of the paper's own tables):
 - open          it lies across; half its width is the effect that this run could have seen
 - not run       the table lacks a variant or a metric, or there is nothing that could be measured
 
-Differences are paired: same seeds, same scenes. Their interval resamples both (`study.interval`).
+Differences are paired: same seeds, same scenes. Their interval resamples both (`study.interval`); of one seed it
+resamples scenes alone, and the verdict's note says so.
 """
 
 import json
@@ -194,14 +195,10 @@ def _settle(test, label: str, difference: pd.DataFrame, table: pd.DataFrame, num
         "seeds": len(values),
         "scenes": values.shape[1],
     }
+    if values.size < 2:
+        return found | {"verdict": "open", "low": None, "high": None, "note": "one seed, one scene: no interval"}
     if len(values) < 2:
-        # Scenes alone say nothing of what another training run would give.
-        return found | {
-            "verdict": "open",
-            "low": None,
-            "high": None,
-            "note": "one seed: no interval",
-        }
+        found["note"] = "one seed: the interval is of scenes alone, not of what another training would give"
     # All parts must hold, which needs no correction; one contradicted part is enough, which does (Bonferroni).
     _, wide_low, wide_high = interval(values, weights, 1 - 0.05 / number)
     if isinstance(test, Similar):

@@ -230,3 +230,51 @@ def wrist_is_read(p):
 def iou_apart(d):
     """The IoU of two boxes of one size, apart by `d` of their width, and up to which d NMS at 0.5 removes one."""
     return max(0.0, 1 - d) / (1 + min(d, 1)), 1 / 3
+
+
+# -- smap -------------------------------------------------------------------------------------------------
+
+
+def normalised_depth(z, f, w):
+    """SMAP's equation 1: the depth z in mm as the root-depth map of a picture w px wide holds it."""
+    return z * w / f
+
+
+def link_after_penalty(score, length, bone, z, f):
+    """A link's score less what its `length` in px costs, for a bone of so many mm at depth z, lambda = 1.2."""
+    allowed = 1.2 * bone * f / z
+    return score + min(allowed / length - 1, 0)
+
+
+def wrist_depth(root, bones):
+    """The depth in mm of the last joint of a chain from the pelvis by what each bone adds; NaN if one is missing."""
+    return root + sum(np.nan if dz is None else dz for dz in bones)
+
+
+def depth_from_bone(length, px, f):
+    """FitT in one line: how far away a bone of so many mm across the line of sight is that is `px` long."""
+    return f * length / px
+
+
+# -- smap_ablation ----------------------------------------------------------------------------------------
+
+
+def pairs_right(pred, true, tolerance=300):
+    """How many pairs of people are in the right class by PCOD's definition in the paper, of depths in mm."""
+
+    def order(z, i, j):
+        return 0 if abs(z[i] - z[j]) < tolerance else np.sign(z[i] - z[j])
+
+    count = len(true)
+    return sum(order(pred, i, j) == order(true, i, j) for i in range(count) for j in range(i + 1, count))
+
+
+def wrong_focal(z, used, true):
+    """The error in mm of a root whose normalised depth is right, undone with a wrong focal length."""
+    return abs(z * used / true - z)
+
+
+def auc_of_constant(error):
+    """AUC in % over the thresholds 0, 5, ..., 150 mm where every joint is off by so many mm; below counts."""
+    thresholds = range(0, 151, 5)
+    return 100 * sum(error < t for t in thresholds) / len(thresholds)

@@ -8,19 +8,21 @@ import torch
 
 from mp3d import exercises
 from mp3d.camera import Camera, project
-from mp3d.codings import anchors, heatmaps, orpm
+from mp3d.codings import affinity, anchors, depth, heatmaps, orpm, translation
 from mp3d.codings.grid import Grid
 from mp3d.data import coco, human36m, jta
 from mp3d.data.writers import coco as coco_writer
 from mp3d.data.writers import human36m as human36m_writer
 from mp3d.data.writers import jta as jta_writer
 from mp3d.experiments import oracle
+from mp3d.metrics import roots
 from mp3d.metrics.errors import mpjpe
 from mp3d.metrics.matching import greedy_2d
 from mp3d.metrics.pck import AUC_THRESHOLDS, auc3d
 from mp3d.metrics.roots import pcod
-from mp3d.papers import pinet
+from mp3d.papers import pinet, smap
 from mp3d.papers.threedmppe import Outputs, ThreeDMPPEConfig, decode, distance
+from mp3d.skeletons import SMAP15
 from mp3d.synthetic.body import ray_capsule
 from mp3d.synthetic.render import _nearest
 
@@ -205,3 +207,34 @@ def test_the_codings_solutions_are_those_of_the_library():
     for gap, kept in ((limit - 0.01, 1), (limit + 0.01, 2)):
         boxes = torch.tensor([[0.0, 0, 10, 20], [10 * gap, 0, 10, 20]])
         assert len(anchors.nms(boxes, torch.tensor([0.9, 0.8]))) == kept
+
+
+def test_smaps_solutions_are_those_of_the_library():
+    z, f = torch.tensor([3000.0]), torch.tensor([900.0])
+    assert exercises.normalised_depth(3000, 900, 1920) == pytest.approx(depth.normalise(z, f, 1920.0).item())
+    for px in (50.0, 96.0, 192.0, 400.0):
+        penalty = affinity.penalty(np.array([px]), np.array([1.2 * 240 * 1000 / 3000]))[0]
+        assert exercises.link_after_penalty(0.9, px, 240, 3000, 1000) == pytest.approx(0.9 + penalty)
+    bones, dz = smap.BONES, torch.zeros(14)
+    arm = {"neck": -50.0, "l_shoulder": 20.0, "l_elbow": -100.0, "l_wrist": -150.0}
+    for joint, value in arm.items():
+        dz[[child for _, child in bones].index(SMAP15.index(joint))] = value
+    chained = depth.chain(dz, torch.tensor(3000.0), bones)[SMAP15.index("l_wrist")]
+    assert exercises.wrist_depth(3000, list(arm.values())) == pytest.approx(chained.item())
+    assert np.isnan(exercises.wrist_depth(3000, [-50, None, -100, -150]))
+    bone = torch.tensor([[0.0, 0, 0], [0, 500, 0]])
+    at = translation.fit(bone, torch.tensor([[640.0, 360], [640, 485]]), torch.tensor([1000.0, 1000, 640, 360]))
+    assert exercises.depth_from_bone(500, 125, 1000) == pytest.approx(at[2].item(), rel=1e-4)
+
+
+def test_the_ablations_solutions_are_those_of_the_library():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        true, pred = rng.uniform(2000, 4000, (2, 4))
+        assert exercises.pairs_right(pred, true) == roots.ordinal_pairs(pred, true)[0]
+    k = torch.tensor([[1000.0, 1000, 960, 540]])
+    wrong = depth.denormalise(depth.normalise(torch.tensor([4000.0]), k[0, 0], 1920), 1500.0, 1920)
+    assert exercises.wrong_focal(4000, 1500, 1000) == pytest.approx(abs(wrong.item() - 4000))
+    errors = np.full((1, 14), 75.0)
+    assert exercises.auc_of_constant(75) == pytest.approx(auc3d(errors))
+    assert exercises.auc_of_constant(0) == pytest.approx(100 * 30 / 31)

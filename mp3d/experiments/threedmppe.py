@@ -20,7 +20,7 @@ from jaxtyping import Float
 import mp3d.batch
 import mp3d.camera
 import mp3d.metrics
-import mp3d.nn
+import mp3d.nn.resnet
 import mp3d.papers.threedmppe as threedmppe
 import mp3d.skeletons
 import mp3d.synthetic
@@ -40,7 +40,7 @@ from mp3d.synthetic.stream import Stream
 from mp3d.synthetic.takes import Takes
 from mp3d.synthetic.worlds import films, takes
 
-TRAINING = (threedmppe, crops, mp3d.training, mp3d.nn, mp3d.synthetic, mp3d.batch)
+TRAINING = (threedmppe, crops, mp3d.training, mp3d.nn.resnet, mp3d.synthetic, mp3d.batch)
 """The code on which trained networks depend."""
 
 FRAMES = {"smoke": 1, "cpu": 10, "gpu": 40, "paper": 40}
@@ -125,15 +125,15 @@ def test_pictures(profile: str) -> list[tuple[str, Batch]]:
     return [(film.sequence[0], render(film, *_size(profile), seed=1).batch) for film in videos]
 
 
-def trained(profile: str, seed: int, keep: Path, budget: float = 1.0) -> ThreeDMPPE:
-    """The two networks of a seed, trained on `duet`, from `keep` if they are there; a killed training goes on."""
+def trained(profile: str, seed: int, keep: Path, budget: float = 1.0, world: str = "duet") -> ThreeDMPPE:
+    """The two networks of a seed, trained on a world, from `keep` if they are there; a killed training goes on."""
     size = resized(PROFILES[profile], budget)
-    place = Path(keep) / f"threedmppe-{profile}-{seed}-{digest(size, seed, code=TRAINING)}"
+    place = Path(keep) / f"threedmppe-{world}-{profile}-{seed}-{digest(size, seed, code=TRAINING)}"
     stored = place / "network.pt"
     if not stored.exists():
         device = "cuda" if torch.cuda.is_available() else "cpu"
         stream = Stream(
-            "duet", seed, size.width, size.height, size.pictures, reuse=size.reuse, block=size.block, device=device
+            world, seed, size.width, size.height, size.pictures, reuse=size.reuse, block=size.block, device=device
         )
         threedmppe.train(stream, size.config, size, seed, place).save(stored)
     return ThreeDMPPE.load(stored, size.config)
@@ -270,9 +270,9 @@ def failures(model: ThreeDMPPE, profile: str) -> pd.DataFrame:
     for name, some, batch in odd_pictures(profile):
         boxes, depths = _people(batch)
         found = model.locate(batch.image, boxes, batch.k)
-        groups = _groups(batch, some, name)
+        named = groups(batch, some, name)
         for i, (k, z, root) in enumerate(zip(_far(batch), depths, found, strict=True)):
-            for p, group in enumerate(groups[i]):
+            for p, group in enumerate(named[i]):
                 far, depth = float(k[p]), float(z[p])
                 if group and np.isfinite(root[p]).all():
                     error = 100 * abs(root[p, 2] - depth) / depth
@@ -293,14 +293,14 @@ def odd_pictures(profile: str) -> list[tuple[str, Takes, Batch]]:
     return found
 
 
-def _groups(batch: Batch, some: Takes, name: str) -> list[list[str]]:
+def groups(batch: Batch, some: Takes, name: str) -> list[list[str]]:
     """The group of each person in each picture, "" for those who are in none; `name`: "", "cut" or "child"."""
     seen, there = batch.visibility.numpy(), batch.there.numpy()
     down = some.rotation[:, :, 1]  # in the camera's frame
     high = np.ptp(np.einsum("npjk,nk->npj", some.points[:, :, :17], down), axis=-1) / _standing(some)
-    groups = []
+    found = []
     for i in range(len(some)):
-        groups.append([])
+        found.append([])
         for p in np.flatnonzero(there[i]):
             outside, hidden = (seen[i, p] == 0).mean(), (seen[i, p] < VISIBLE).mean()
             group = "" if outside else "hidden" if hidden >= 0.5 else "standing" if high[i, p] >= 0.9 else "bent"
@@ -308,8 +308,8 @@ def _groups(batch: Batch, some: Takes, name: str) -> list[list[str]]:
                 group = "cut" if 0.25 <= outside < 0.8 else ""
             elif name == "child":
                 group = "child" if group == "standing" else ""
-            groups[-1].append(group)
-    return groups
+            found[-1].append(group)
+    return found
 
 
 def _standing(some: Takes) -> np.ndarray:

@@ -125,7 +125,7 @@ def helped(
     return pred
 
 
-def taken(poses: Float[np.ndarray, "P J 3"], chosen: Int[np.ndarray, " N"]) -> Float[np.ndarray, "N J 3"]:
+def taken(poses: Float[np.ndarray, "P J C"], chosen: Int[np.ndarray, " N"]) -> Float[np.ndarray, "N J C"]:
     """The pose chosen for each person, NaN for -1."""
     nobody = np.full((1, *poses.shape[1:]), np.nan)
     return np.concatenate([poses, nobody])[chosen]

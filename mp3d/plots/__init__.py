@@ -18,9 +18,11 @@ from mp3d.plots.joints import joint_sets, lens_gap, neck_rule, side_by_side, sou
 from mp3d.plots.lessons import hand_check, joint_chart
 from mp3d.plots.pictures import drawn_people, layers, overlay, sheet
 from mp3d.plots.protocols import matching, poses_by_hand, protocol_slide, threshold_curve
+from mp3d.plots.smap import association_picture, maps_sheet, ordinal, root_depths
 from mp3d.plots.worlds import world_statistics
 
 __all__ = [
+    "association_picture",
     "attention_by_distance",
     "attention_matrix",
     "averages",
@@ -40,12 +42,15 @@ __all__ = [
     "layers",
     "learning_curves",
     "lens_gap",
+    "maps_sheet",
     "matching",
     "neck_rule",
+    "ordinal",
     "over_time",
     "overlay",
     "poses_by_hand",
     "protocol_slide",
+    "root_depths",
     "scene_2d",
     "scene_sheet",
     "sheet",

@@ -152,7 +152,7 @@ def test_children_are_smaller_in_the_same_place(takes):
 
 
 def test_groups_are_what_their_names_say(takes, batch):
-    groups = experiment._groups(batch, takes, "")
+    groups = experiment.groups(batch, takes, "")
     assert [len(g) for g in groups] == batch.there.sum(1).tolist()
     seen = batch.visibility.numpy()
     for i, of_picture in enumerate(groups):
@@ -160,9 +160,9 @@ def test_groups_are_what_their_names_say(takes, batch):
             outside, hidden = (seen[i, p] == 0).any(), (seen[i, p] < 2).mean() >= 0.5
             assert (group == "") == outside
             assert (group == "hidden") == (hidden and not outside)
-    cut = experiment._groups(batch, takes, "cut")
+    cut = experiment.groups(batch, takes, "cut")
     assert {g for of_picture in cut for g in of_picture} <= {"", "cut"}
-    child = experiment._groups(batch, takes, "child")
+    child = experiment.groups(batch, takes, "child")
     assert any("cut" in of_picture for of_picture in cut) or (seen > 0)[batch.there.numpy()].mean() > 0.9
     flat = [(a, b) for x, y in zip(groups, child, strict=True) for a, b in zip(x, y, strict=True)]
     assert all((a == "standing") == (b == "child") for a, b in flat)

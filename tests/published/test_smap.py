@@ -1,8 +1,14 @@
-import numpy as np
-import pytest
+from typing import NamedTuple
 
-from mp3d.claims import fit_weights, judge
-from mp3d.published import AUDITS, load
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from mp3d.claims import fit_weights, judge, load_claims
+from mp3d.nn.mspn import MSPN
+from mp3d.papers.smap import PROFILES, Reading, RefineNet, SMAPConfig
+from mp3d.published import AUDITS, Better, Increasing, Similar, load
 
 SMAP = load("smap")
 ACTIVITIES = ["Haggling", "Mafia", "Ultimatum", "Pizza"]
@@ -131,3 +137,190 @@ def test_every_table_serves_a_claim():
     texts = " ".join(str(claim.model_dump()) for claim in SMAP.claims)
     for name in SMAP.tables:
         assert f"{name}/" in texts or f"'{name}'" in texts, name
+
+
+# ---- what studies of trained networks are asked --------------------------------------------------
+
+
+class Asked(NamedTuple):
+    """A study's table: how the ids of its claims begin, and the worlds in which they all hold: metrics by variant."""
+
+    starts: tuple[str, ...]
+    figures: dict[str, dict[str, float]]
+
+
+PARTS = {"recall": 92, "pck_root": 45, "pck_abs": 38, "pck_rel": 80, "pcod": 97}
+CURVE = {f"pck_root_{mm}": 40.0 for mm in (50, 100, 150, 250, 500)} | {"pck_root_1000": 97.0}
+READ = PARTS | {"pck2d": 93, "precision": 90}
+READINGS = {"dapa": READ, "2dpa": {n: v - 1 for n, v in READ.items()} | {"precision": 95}, "dapa_filter": READ}
+READINGS |= {"dapa_far": {"pck2d": 92}, "dapa_no_length": {"pck2d": 92}, "sum3": {"pck2d": 94}, "flip": {"pck2d": 94}}
+STUDIO = {
+    name: {m: v for m, v in row.items() if m in ("recall", "pck2d", "precision")} for name, row in READINGS.items()
+}
+ALL = {
+    "duet": Asked(
+        ("T2.", "T6.", "T7.", "T8.", "T9.", "F4.", "F6.", "ours.duet"),
+        {
+            "smap": {n: v for n, v in PARTS.items() if n != "recall"}
+            | CURVE
+            | {"pck_rel_50": 30, "pck_rel_all": 73, "pck_abs_all": 35, "auc_rel": 42, "auc_rel_above_0": 44}
+            | {"pcod_mupots": 99, "depth_error": 4, "rt_z": 200},
+            "threedmppe": {n: v - 8 for n, v in CURVE.items()}
+            | {"pck_root": 31, "pck_abs": 31, "pck_rel": 82, "pcod": 92, "auc_rel": 40, "pcod_mupots": 95}
+            | {"pck_rel_50": 28, "pck_rel_all": 82, "pck_abs_all": 31, "depth_error": 6, "rt_z": 300},
+            "fit_t": {n: v - 4 for n, v in CURVE.items()},
+            "dense": {"depth_error": 9, "rt_z": 500},
+            "k_alone": {"depth_error": 8},
+            "truth": {"pck_root_1000": 100},
+        },
+    ),
+    "failures": Asked(
+        ("F5.",),
+        {
+            name: {f"depth_{what}_{kind}": value for what in ("error", "loss") for kind in ("bent", "hidden", "cut")}
+            for name, value in (("smap", 4), ("threedmppe", 6))
+        },
+    ),
+    "studio": Asked(
+        ("T1.",),
+        {
+            "smap": {"mpjpe": 62, "rt_error": 85, "pcod": 98},
+            "smap_unrefined": {"mpjpe": 73},
+            "threedmppe": {"mpjpe": 88, "rt_error": 154, "pcod": 94},
+        },
+    ),
+    "solo": Asked(("T10.",), {"smap": {"mpjpe": 54}, "threedmppe": {"mpjpe": 55}}),
+    "networks": Asked(
+        ("T3.", "T11."),
+        {
+            "full": PARTS,
+            "no_normalisation": PARTS | {"pck_root": 6, "pck_abs": 9, "pck_rel": 79, "pcod": 95},
+            "no_multiscale": PARTS | {"pck_abs": 36, "pck_rel": 75, "pcod": 93},
+            "no_refine": {"recall": 92, "pck_root": 45, "pck_abs": 34, "pck_rel": 70, "pcod": 97},
+            "one_stage": {"pck_root": 43, "pck_abs": 35, "pck_rel": 75},
+            "two_stages": {"pck_root": 44, "pck_abs": 36, "pck_rel": 77},
+            "root_2d": {"recall": 91, "pck_root": 43, "pcod": 96},
+            "root_only": {"recall": 85, "pck_root": 29, "pcod": 88},
+            "threedmppe": {"pck_root": 31, "pck_abs": 31},
+        },
+    ),
+    "readings of duet": Asked(("T4.duet", "F3.duet", "ours.reading_duet"), READINGS),
+    "readings of studio": Asked(("T4.studio", "F3.studio", "ours.reading_studio"), STUDIO),
+    "intrinsics": Asked(
+        ("S32.",),
+        {
+            name: {f"{m}{on}": v for on in ("", "_fov") for m, v in row.items()}
+            for name, row in {
+                "known": {"rt_error": 230, "pcod": 97, "pcod_order": 99},
+                "default_f": {"rt_error": 670, "pcod": 97, "pcod_order": 99},
+                "no_normalisation": {"rt_error": 1200},
+            }.items()
+        },
+    ),
+    "cost": Asked(
+        ("T5.",),
+        {
+            "smap": {"seconds_20": 57},
+            "dapa": {"seconds_3": 4.5, "seconds_20": 8.8},
+            "refine": {"seconds_3": 0.8, "seconds_20": 0.83},
+            "smap_whole": {"seconds_20": 67, "growth": 7},
+            "threedmppe": {"seconds_3": 28, "seconds_20": 131, "memory_3": 815, "memory_20": 1491, "growth": 370},
+            "smap, 3 people": {"time": 100, "memory": 100},
+            "smap, 20 people": {"time": 101, "memory": 100},
+        },
+    ),
+    "none": Asked(("F1.", "F2.", "F7."), {}),
+}
+
+
+def study(figures, sign=1, noise=0.01):
+    """Three seeds, six scenes, a level of each scene's own; metrics of which much is asked have no noise."""
+    rng = np.random.default_rng(0)
+    exact = {"pcod_order", "pcod_order_fov", "recall", "pck_root", "pcod"}
+    rows = [
+        {"variant": variant, "seed": seed, "scene": f"D{scene}", "n": 2 + scene}
+        | {m: sign * (v + scene / 10 + (m not in exact) * noise * rng.normal()) for m, v in metrics.items()}
+        for variant, metrics in figures.items()
+        for seed in range(3)
+        for scene in range(6)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_every_claim_belongs_to_one_study():
+    asked = [c.id for starts, _ in ALL.values() for c in load_claims("smap", *starts)]
+    assert len(asked) == len(set(asked))
+    assert set(asked) == {c.id for c in SMAP.claims if c.id.split(".")[1] not in ("audit", "C")}
+    places = {i.split(".")[1] for i in asked}
+    assert places >= {f"T{n}" for n in range(1, 12)} | {f"F{n}" for n in range(1, 8)} | {"S32", "ours"}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_study_is_asked_for_what_it_has(name):
+    starts, figures = ALL[name]
+    cells = set()
+    for claim in load_claims("smap", *starts):
+        match claim.test:
+            case Better(better=one, than=others, metric=metric) | Similar(similar=one, to=others, metric=metric):
+                metrics = [metric] if isinstance(metric, str) else metric
+                cells |= {(variant, m) for variant in (one, *others) for m in metrics}
+            case Increasing(increasing=metrics, variant=one):
+                cells |= {(one, m) for m in metrics}
+            case None:
+                pass
+    assert cells <= {(variant, m) for variant, row in figures.items() for m in row}
+    assert {variant for variant, _ in cells} == set(figures)
+    assert {m for _, m in cells} == {m for row in figures.values() for m in row}
+
+
+@pytest.mark.parametrize("name", [name for name, asked in ALL.items() if asked.figures])
+def test_studies_can_settle_the_claims_either_way(name):
+    starts, figures = ALL[name]
+    claims = [claim for claim in load_claims("smap", *starts) if claim.test]
+    good = {v.claim: v.verdict for v in judge(claims, study(figures))}
+    assert set(good.values()) == {"holds"}, {i: v for i, v in good.items() if v != "holds"}
+    sure = [c for c in claims if not isinstance(c.test, Similar) and not getattr(c.test, "margin", 0)]
+    assert {v.verdict for v in judge(sure, study(figures, sign=-1))} <= {"contradicted"}
+    apart = study(figures)
+    apart.iloc[:, 4:] = apart.iloc[:, 4:] * np.arange(1, len(apart) + 1)[:, None]  # nothing is like anything
+    assert not any(v.verdict == "holds" for v in judge([c for c in claims if isinstance(c.test, Similar)], apart))
+
+
+def test_percentages_are_means_over_scenes():
+    errors = {"mpjpe", "rt_error", "rt_error_fov", "rt_z", "depth_error"}
+    for claim in SMAP.claims:
+        if claim.id.split(".")[1] in ("audit", "C") or not claim.test:
+            continue
+        metrics = getattr(claim.test, "metric", None) or claim.test.increasing
+        metrics = {metrics} if isinstance(metrics, str) else set(metrics)
+        if claim.test.by == "instance":
+            assert all(m in errors or m.startswith("depth_") for m in metrics), claim.id
+        if isinstance(claim.test, Better):
+            down = errors | {"seconds_3", "seconds_20", "growth"}
+            assert {m in down or m.startswith("depth_") for m in metrics} == {claim.test.lower_is_better}, claim.id
+
+
+def test_facts_are_those_of_the_code_here():
+    paper, reading, config = PROFILES["paper"], Reading(), SMAPConfig()
+    refinement = paper.refinement
+    assert {
+        "relaxation": reading.relaxation,
+        "peak_threshold": reading.threshold,
+        "link_threshold": reading.link,
+        "width": config.canvas[0],
+        "height": config.canvas[1],
+        "stages": config.stages,
+        "channels": sum(config.maps),
+        "rate": paper.fit.lr,
+        "batch": paper.batch,
+        "panoptic_train_images": refinement.pictures,
+        "refine_rate": refinement.lr,
+        "refine_batch": refinement.batch,
+        "refine_epochs": refinement.epochs,
+        "refine_halve": refinement.halve,
+        "parameters_refine": sum(w.numel() for w in RefineNet().parameters()),
+    }.items() <= {name: fact.value for name, fact in SMAP.facts.items()}.items()
+    assert SMAP.number("facts/channels") == 4 * SMAP.number("facts/joints") - 2
+    with torch.device("meta"):
+        weights = sum(w.numel() for w in MSPN(config.maps, 1).parameters())
+    assert weights == SMAP.number("facts/parameters_1")

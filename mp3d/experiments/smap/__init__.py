@@ -1,0 +1,1 @@
+"""SMAP as experiments: trained networks, their scores, associations step by step, real data."""
