@@ -92,7 +92,7 @@ def maps_sheet(
         ),
         f"read from the maps: {len(people)} people": drawn_people(image, people, None, SMAP15),
     }
-    return sheet(list(tiles.values()), list(tiles))
+    return sheet(list(tiles.values()), list(tiles), width=700)
 
 
 def _heat(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
@@ -158,7 +158,7 @@ def association_picture(
         raise BadInput("plots.association_picture", "people", "nothing", "the result of one association at least")
     x, y, wide, high = (0, 0, *image.shape[1::-1]) if window is None else window
     columns = len(people) + 2 if wide < high else 2
-    scale = max(1, round(2000 / columns / wide))  # twice as large as it will be shown
+    scale = max(1, round(1400 / columns / wide))  # twice as large as it will be shown
     found = np.isfinite(detections).all(-1)
     candidates = _enlarged(image, scale)
     pen = ImageDraw.Draw(candidates)
@@ -182,7 +182,7 @@ def association_picture(
         tiles[name] = np.asarray(tile)
     shown = [tile[y * scale : (y + high) * scale, x * scale : (x + wide) * scale] for tile in tiles.values()]
     shown[1] = _wheel(shown[1])
-    return sheet(shown, list(tiles), columns=columns)
+    return sheet(shown, list(tiles), columns=columns, width=560 if columns == 2 else 700)
 
 
 def _bones(pen: ImageDraw.ImageDraw, uv: np.ndarray) -> None:

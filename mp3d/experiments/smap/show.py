@@ -169,7 +169,7 @@ def drawn(image: UInt8[np.ndarray, "H W 3"], people: Sequence[Person]) -> UInt8[
     """The picture with its people; joints that RefineNet added are marked as hidden ones are."""
     uv = np.stack([p.uv for p in people]) if people else np.zeros((0, len(SMAP15), 2))
     seen = np.stack([p.visibility for p in people]) if people else np.zeros((0, len(SMAP15)), np.uint8)
-    return plots.drawn_people(image, uv, seen, SMAP15, scale=max(1, 768 // image.shape[1]))
+    return plots.drawn_people(image, uv, seen, SMAP15, scale=max(1, 512 // image.shape[1]))
 
 
 def differences(table: pd.DataFrame, full: str, metrics: Sequence[str]) -> pd.DataFrame:
