@@ -168,10 +168,9 @@ source(smap.joint_depths)
 # All sizes stand in `mp3d.papers.smap.PROFILES`.
 
 # %% tags=["nbval-ignore-output"]
-worlds = {}
-for world in ("duet", "studio", "solo"):
-    study = tables.worlds([world], run.profile, run.cache, budget, seed, seeds)
-    worlds[world] = spread(run.study(study))
+study = tables.worlds(["duet", "studio", "solo"], run.profile, run.cache, budget, seed, seeds)
+whole = run.study(study)
+worlds = {world: spread(whole[whole["variant"] == world]) for world in study.variants}
 model = networks.trained("full", "duet", run.profile, seed, run.cache, budget)
 model.save(run.out / "network.pt")
 number = len(study.seeds)
@@ -259,8 +258,8 @@ run.judge("smap", None, "F1.", "F2.", "F7.")
 # ## 9. What the paper does not say, and what we chose
 #
 # - **The network** is called hourglass; the released code has MSPN, a chain of ResNet encoders with decoders. `trunk="hourglass"` is the other.
-# - **Units of the losses** (0.1, 5, 10) are not given. Here heatmaps reach 1, fields are unit vectors, depths are metres; the released code takes means
-#   of 255ths, 127ths and centimetres: `loss="released"`.
+# - **Units of the losses** (0.1, 5, 10) are not given. `loss="paper"` takes heatmaps up to 1, unit vectors and metres; the released code takes means
+#   of 255ths, 127ths and centimetres, of the hardest maps at the finest scale: `loss="released"`, which `small` is trained with.
 # - **The root's depth** is learned at the true roots; the supplement's "detected" ones are nowhere at first.
 # - **Bones' lengths** are measured on the training people, as the paper says; the released code has one table for all data.
 # - **Pelvis**: no pelvis found, no person. The paper's half bodies need another root.

@@ -24,8 +24,8 @@ from mp3d.papers.smap.targets import HARDEST, PICKED, ROOT, UNITS, WEIGHTS, Targ
 from mp3d.papers.smap.train import mean_lengths, pairs, registered
 from mp3d.skeletons import MPI17, SMAP15
 
-TINY = PROFILES["smoke"].config
-CANVAS = replace(SMALL, canvas=(256, 160))
+TINY = replace(PROFILES["smoke"].config, loss="paper", labels="plain")
+CANVAS = replace(SMALL, canvas=(256, 160), loss="paper", labels="plain")
 
 
 @pytest.fixture

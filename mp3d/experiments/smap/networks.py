@@ -58,8 +58,9 @@ VARIANTS: dict[str, dict] = {
     "two_stages": {"stages": 2},
     "root_2d": {"branches": "root_2d"},
     "root_only": {"branches": "root"},
+    "paper_loss": {"loss": "paper", "labels": "plain"},
 }
-"""Networks of Tables 3 and 11, as changes of the profile's configuration."""
+"""Networks of Tables 3 and 11, and one of ours, as changes of the profile's configuration."""
 OTHERS = 1_000_000
 """Added to a stream's seed for the pictures that RefineNet learns from; drawn ones the network has never seen."""
 

@@ -26,7 +26,7 @@ from mp3d.experiments import threedmppe as crops
 from mp3d.experiments.pinet import checked_budget, seed_range
 from mp3d.experiments.smap.networks import PROFILES, TRAINING, VARIANTS, test_pictures, trained, trained_dense
 from mp3d.experiments.smap.scores import ROOT, People, row
-from mp3d.papers.smap import SMAP, Reading
+from mp3d.papers.smap import SMAP, Reading, SMAPConfig
 from mp3d.papers.threedmppe import ThreeDMPPE
 from mp3d.scene import NATIVE, VISIBLE, Person
 from mp3d.skeletons import MPI17, SMAP15
@@ -46,7 +46,7 @@ READINGS = {
 """Ways to read one network's maps. With `scales` the thresholds are left alone: a sum of three maps passes them three
 times as easily, as in the released code."""
 
-CROPS = 0.25
+CROPS = 0.2
 """3DMPPE's budget as a part of SMAP's: RootNet's and PoseNet's trainings then take about as long together as SMAP's."""
 
 
@@ -83,14 +83,37 @@ def study(
 
 
 def networks(profile: str, keep: Path, budget: float = 1.0, seed: int = 0, seeds: int = 0) -> Study:
-    """`VARIANTS` on `duet`; the full one read in all `READINGS`, as columns "metric@reading", see `pinet.spread`."""
-    return study("smap-networks", run_network, list(VARIANTS), profile, keep, budget, seed, seeds)
+    """`VARIANTS` on `duet`, and 3DMPPE; the full one read in all `READINGS`, as columns "metric@reading".
+
+    Variants that are one network at this profile are one unit: `with_same` gives the others their rows.
+    """
+    what = [*dict.fromkeys(_same(profile).values()), "threedmppe"]
+    return study("smap-networks", run_network, what, profile, keep, budget, seed, seeds)
+
+
+def _same(profile: str) -> dict[str, str]:
+    """The first variant with the same network, for each."""
+    first: dict[SMAPConfig, str] = {}
+    configs = {name: replace(PROFILES[profile].config, **change) for name, change in VARIANTS.items()}
+    return {name: first.setdefault(config, name) for name, config in configs.items()}
+
+
+def with_same(table: pd.DataFrame, profile: str) -> pd.DataFrame:
+    """The table of `networks` with rows for variants that are another's network: in "cpu", full is the one stage."""
+    copies = [
+        table[table["variant"] == first].assign(variant=name) for name, first in _same(profile).items() if name != first
+    ]
+    return pd.concat([table, *copies], ignore_index=True)
 
 
 def run_network(job: Job, seed: int) -> pd.DataFrame:
     """Train one variant and score it on `duet`: a row a test video."""
+    pictures = test_pictures("duet", job.profile)
+    if job.what == "threedmppe":
+        other = crops.trained(job.profile, seed, Path(job.keep), CROPS * job.budget)
+        return pd.DataFrame([row(scene, batch, top_down(other, batch, "rootnet")) for scene, batch in pictures])
     model = trained(job.what, "duet", job.profile, seed, Path(job.keep), job.budget)
-    return _read(model, test_pictures("duet", job.profile), READINGS if job.what == "full" else {})
+    return _read(model, pictures, READINGS if job.what == "full" else {})
 
 
 def readings(profile: str, keep: Path, budget: float = 1.0, seed: int = 0, seeds: int = 0) -> Study:
