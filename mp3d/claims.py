@@ -411,12 +411,13 @@ def accepted(figures_dir: Path, profile: str | None = None) -> pd.DataFrame:
     """Every published claim with the verdict of the best accepted run that judged it, as `to_frame` shows it.
 
     A run of the full budget is better than one that was cut short, whatever their profiles; then the larger profile
-    counts, then the larger budget, then more seeds.
+    counts, then the larger budget, then more seeds. Runs of the smoke profile show that a notebook runs, and settle
+    nothing.
 
     Parameters
     ----------
     figures_dir : holds NAME/PROFILE/claims.json of accepted runs
-    profile : only runs of this profile; default: all
+    profile : only runs of this profile; default: all but "smoke"
 
     Raises
     ------
@@ -425,7 +426,7 @@ def accepted(figures_dir: Path, profile: str | None = None) -> pd.DataFrame:
     stored = [
         verdict
         for path in sorted(Path(figures_dir).glob("*/*/claims.json"))
-        if profile in (None, path.parent.name)
+        if path.parent.name == (profile or path.parent.name) and (profile or path.parent.name != "smoke")
         for verdict in read(path)
         if verdict.verdict != "not run"
     ]

@@ -303,10 +303,15 @@ class TestAccepted:
             self.store(tmp_path, notebook, "cpu", {"pinet": -4, "input": 0}, seeds, budget)
             assert shown().startswith(f"{best} cpu")
 
+    def test_a_smoke_run_settles_nothing(self, tmp_path):
+        self.store(tmp_path, "pinet", "smoke", {"pinet": -4, "input": 0})
+        assert accepted(tmp_path).loc["pinet.T2.mpjpe", "verdict"] == "not run"
+        assert accepted(tmp_path, "smoke").loc["pinet.T2.mpjpe", "verdict"] == "holds"
+
     def test_a_run_cut_short_counts_less_than_any_full_one(self, tmp_path):
         self.store(tmp_path, "pinet", "gpu", {"pinet": 4, "input": 0}, seeds=9, budget=0.01)
         assert accepted(tmp_path).loc["pinet.T2.mpjpe", "verdict"] == "contradicted"  # for want of a better one
-        self.store(tmp_path, "pinet", "smoke", {"pinet": -4, "input": 0})
+        self.store(tmp_path, "pinet", "cpu", {"pinet": -4, "input": 0})
         assert accepted(tmp_path).loc["pinet.T2.mpjpe", "verdict"] == "holds"
         assert accepted(tmp_path, "gpu").loc["pinet.T2.mpjpe", "verdict"] == "contradicted"
 
