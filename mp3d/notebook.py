@@ -249,6 +249,8 @@ class Run:
     _page: list[str] = field(default_factory=list, repr=False)
     _verdicts: dict[str, Verdict] = field(default_factory=dict, repr=False)
     _kept_seconds: float = field(default=0.0, repr=False)
+    _made: set[str] = field(default_factory=set, repr=False)
+    _found: dict[str, float] = field(default_factory=dict, repr=False)
 
     @property
     def seed(self) -> int:
@@ -286,15 +288,20 @@ class Run:
     def study(self, study: Study) -> pd.DataFrame:
         """A study's table: units that are kept are read, the others run, a process a core.
 
-        The time that kept units once took counts towards the run's `seconds_from_nothing`: what a reader who starts
-        without them has to expect.
+        The time that kept units once took, and kept networks (`study.share`), counts towards the run's
+        `seconds_from_nothing`: what a reader who starts without them has to expect.
         """
         self._kept_seconds += study.seconds_kept() / self.workers
-        return study.table(workers=self.workers)
+        table = study.table(workers=self.workers)
+        made, found = study.shared()
+        self._made |= made
+        self._found |= found
+        return table
 
     def facts(self) -> dict[str, Any]:
         """Where the numbers come from: what goes into run.json."""
         cuda, seconds = self.device.type == "cuda", time.time() - self.started
+        shared = sum(taken for file, taken in self._found.items() if file not in self._made) / self.workers
         return {
             "notebook": self.name,
             "profile": self.profile,
@@ -306,7 +313,7 @@ class Run:
             "versions": {package: metadata.version(package) for package in VERSIONS},
             "started": datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds"),
             "seconds": round(seconds, 1),
-            "seconds_from_nothing": round(seconds + self._kept_seconds, 1),
+            "seconds_from_nothing": round(seconds + self._kept_seconds + shared, 1),
         }
 
     def provenance(self) -> None:

@@ -20,6 +20,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextvars import ContextVar
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -38,6 +39,10 @@ from mp3d.metrics.intervals import CONFIDENCE, widening
 
 KEYS = ["variant", "seed", "scene", "n"]
 """Columns before the metrics; `n` is the number of instances, one person in one image, behind a row."""
+
+
+_UNIT: ContextVar[dict | None] = ContextVar("unit", default=None)
+"""The record of the unit that is running: the shared files it made and those it found, with their seconds."""
 
 
 class UnitFailed(Mp3dError):
@@ -82,6 +87,16 @@ class Study:
         """What the stored units took, in seconds of one process."""
         stored = [self.path(v, s) for s in self.seeds for v in self.variants]
         return float(sum(json.loads(path.read_text())["seconds"] for path in stored if path.exists()))
+
+    def shared(self) -> tuple[set[str], dict[str, float]]:
+        """The shared files (`share`) that the stored units made, and those they found, with the seconds these took."""
+        made: set[str] = set()
+        found: dict[str, float] = {}
+        for path in (self.path(v, s) for s in self.seeds for v in self.variants):
+            unit = json.loads(path.read_text()) if path.exists() else {}
+            made |= set(unit.get("made", {}))
+            found |= unit.get("found", {})
+        return made, found
 
     def seconds_left(self, workers: int = 1) -> float | None:
         """What the missing units will take, judged by the stored ones; None if there are none to judge by."""
@@ -288,16 +303,37 @@ def write_json(path: Path, content: Any) -> None:
     write(path, json.dumps(content, indent=1).encode())
 
 
+def share(file: Path, make: Callable[[], None]) -> None:
+    """Make a file that several units need, e.g. a trained network, unless it is there.
+
+    What it took is noted beside it and in the unit, so that a run's `seconds_from_nothing` has it, once.
+    """
+    note, unit = file.with_name(file.name + ".seconds"), _UNIT.get()
+    if file.exists():
+        if unit is not None and note.exists():
+            unit["found"][str(file)] = float(note.read_text())
+        return
+    start = time.perf_counter()
+    make()
+    taken = time.perf_counter() - start
+    write(note, f"{taken:.1f}".encode())
+    if unit is not None:
+        unit["made"][str(file)] = taken
+
+
 def _run_unit(run: Callable, config: Any, variant: str, seed: int, path: Path) -> None:
     """Run one unit and store it; here rather than in the parent, so that a killed study keeps it."""
-    start = time.perf_counter()
+    start, unit = time.perf_counter(), {"made": {}, "found": {}}
+    token = _UNIT.set(unit)
     try:
         rows = run(config, seed)
         _check(rows)
         columns = rows.to_dict("list")
-        write_json(path, {"seconds": time.perf_counter() - start, "columns": columns})
+        write_json(path, {"seconds": time.perf_counter() - start, **unit, "columns": columns})
     except Exception as error:
         raise UnitFailed(f"variant {variant!r}, seed {seed}: {type(error).__name__}: {error}") from error
+    finally:
+        _UNIT.reset(token)
 
 
 def _check(rows: object) -> None:

@@ -289,6 +289,13 @@ def test_verdicts_of_several_cells_are_kept_together_and_a_study_s_time_counts(s
     capsys.readouterr()
 
 
+def test_a_kept_network_counts_once_unless_this_run_made_it(start):
+    run = start()
+    run._found, run._made = {"a": 100.0, "b": 50.0}, {"b"}
+    facts = run.facts()
+    assert facts["seconds_from_nothing"] - facts["seconds"] == pytest.approx(100, abs=0.11)
+
+
 def test_networks_are_shared_by_the_notebooks_of_a_clone(monkeypatch, tmp_path, start):
     monkeypatch.setattr(notebook, "checkout", lambda: tmp_path)
     assert start(out=str(tmp_path / "runs" / "toy" / "cpu")).cache == tmp_path / "runs" / "cache"

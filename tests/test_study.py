@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import mp3d.study as module
 from mp3d.errors import BadInput
-from mp3d.study import Study, UnitFailed, digest, interval, matrix, summary, write_json
+from mp3d.study import Study, UnitFailed, digest, interval, matrix, share, summary, write_json
 
 SCENES = ["A", "B", "C"]
 
@@ -225,3 +225,23 @@ def test_a_digest_sees_what_code_does_and_not_how_it_is_told():
     assert module._meaning(told) == module._meaning(plain) != module._meaning(other)
     assert digest(1, "a") == digest(1, "a") != digest(1, "b")
     assert digest(1, code=(module,)) != digest(1, code=(digest,)) != digest(1)
+
+
+def with_network(config, seed):
+    """A unit that needs a network, which another unit may have made."""
+    file = Path(config["folder"]) / "network.pt"
+    share(file, lambda: file.write_text("weights"))
+    return pd.DataFrame({"scene": ["a"], "n": [1], "error": [float(seed)]})
+
+
+def test_what_units_share_is_made_once_and_its_time_is_found(tmp_path):
+    variants = {name: {"folder": str(tmp_path), "name": name} for name in ("one", "other")}
+    units = Study("s", with_network, variants, (0,), tmp_path / "units")
+    units.table()
+    made, found = units.shared()
+    assert made == set(found) == {str(tmp_path / "network.pt")}
+    (tmp_path / "network.pt.seconds").write_text("60.0")
+    later = Study("later", with_network, variants, (1,), tmp_path / "units")
+    later.table()
+    assert later.shared() == (set(), {str(tmp_path / "network.pt"): 60.0})
+    assert later.seconds_kept() < 60

@@ -28,7 +28,7 @@ from mp3d.metrics.pck import auc3d, pck3d_by_group, rescale_bones
 from mp3d.nn import gcn
 from mp3d.papers.pinet import PINet, PINetConfig, Sequences
 from mp3d.scene import Scene
-from mp3d.study import KEYS, Study, digest
+from mp3d.study import KEYS, Study, digest, share
 from mp3d.synthetic import body, estimator, interactions, motion, shots, takes, worlds
 from mp3d.synthetic.estimator import calibrated, estimate
 
@@ -208,11 +208,14 @@ def people_to_test(profile: str, estimator: str = "calibrated") -> tuple[list[Sc
 def trained(config: PINetConfig, profile: str, seed: int, keep: Path, budget: float = 1.0) -> PINet:
     """The variant's network, trained now, or read if it is kept; a training that was killed goes on."""
     folder = place(config, profile, seed, keep, budget)
-    if not (folder / "network.pt").exists():
+
+    def make() -> None:
         scenes, estimates = training_people(profile, seed)
         people = sequences(scenes, estimates, config, seed)
         pinet.train(people, config, sized(profile, budget), seed, out=folder).save(folder / "network.pt")
         (folder / "checkpoint.pt").unlink()
+
+    share(folder / "network.pt", make)
     return PINet.load(folder / "network.pt", config)
 
 

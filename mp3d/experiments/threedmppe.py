@@ -34,7 +34,7 @@ from mp3d.metrics.roots import ap_root, pck_root
 from mp3d.papers.threedmppe import PROFILES, Profile, ThreeDMPPE, distance, squares, true_boxes
 from mp3d.scene import VISIBLE
 from mp3d.skeletons import MPI17
-from mp3d.study import Study, digest
+from mp3d.study import Study, digest, share
 from mp3d.synthetic.render import render
 from mp3d.synthetic.stream import Stream
 from mp3d.synthetic.takes import Takes
@@ -129,13 +129,11 @@ def trained(profile: str, seed: int, keep: Path, budget: float = 1.0, world: str
     """The two networks of a seed, trained on a world, from `keep` if they are there; a killed training goes on."""
     size = resized(PROFILES[profile], budget)
     place = Path(keep) / f"threedmppe-{world}-{profile}-{seed}-{digest(size, seed, code=TRAINING)}"
-    stored = place / "network.pt"
-    if not stored.exists():
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        stream = Stream(
-            world, seed, size.width, size.height, size.pictures, reuse=size.reuse, block=size.block, device=device
-        )
-        threedmppe.train(stream, size.config, size, seed, place).save(stored)
+    stored, device = place / "network.pt", "cuda" if torch.cuda.is_available() else "cpu"
+    stream = Stream(
+        world, seed, size.width, size.height, size.pictures, reuse=size.reuse, block=size.block, device=device
+    )
+    share(stored, lambda: threedmppe.train(stream, size.config, size, seed, place).save(stored))
     return ThreeDMPPE.load(stored, size.config)
 
 

@@ -37,7 +37,7 @@ from mp3d.papers import smap
 from mp3d.papers.smap import PROFILES, SMAP, Profile, SMAPConfig
 from mp3d.papers.smap.network import TYPICAL, fit_canvas
 from mp3d.papers.smap.targets import STRIDE, metric, normalised
-from mp3d.study import digest
+from mp3d.study import digest, share
 from mp3d.synthetic.render import Pictures, render
 from mp3d.synthetic.stream import Stream
 from mp3d.synthetic.worlds import films, takes
@@ -92,9 +92,8 @@ def trained(variant: str, world: str, profile: str, seed: int, keep: Path, budge
     """One of `VARIANTS` with its RefineNet, trained on a world, from `keep` if it is there."""
     size, folder = resized(PROFILES[profile], budget), place(variant, world, profile, seed, keep, budget)
     config, stored = replace(size.config, **VARIANTS[variant]), folder / "network.pt"
-    if not stored.exists():
-        pictures, others = (stream(world, size, seed + more, device()) for more in (0, OTHERS))
-        smap.train(pictures, others, config, size, seed, folder).save(stored)
+    pictures, others = (stream(world, size, seed + more, device()) for more in (0, OTHERS))
+    share(stored, lambda: smap.train(pictures, others, config, size, seed, folder).save(stored))
     return SMAP.load(stored, config).to(device())
 
 
@@ -184,13 +183,16 @@ def trained_dense(world: str, profile: str, seed: int, keep: Path, budget: float
     code = (*TRAINING, Dense, surfaces, dense_loss, _blocks)
     place = Path(keep) / f"dense-{world}-{profile}-{seed}-{digest(size, world, seed, code=code)}"
     stored = place / "network.pt"
-    if not stored.exists():
+
+    def make() -> None:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             model = Dense(size.config)
         pictures = _blocks(world, size, seed, device())
         fit(model, lambda step: surfaces(pictures(step), size.config), dense_loss, size.fit, place)
         save_model(model, stored)
+
+    share(stored, make)
     return load_model(Dense, SMAPConfig, stored, size.config).to(device())
 
 
