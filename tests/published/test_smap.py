@@ -191,7 +191,7 @@ ALL = {
     ),
     "solo": Asked(("T10.",), {"smap": {"mpjpe": 54}, "threedmppe": {"mpjpe": 55}}),
     "networks": Asked(
-        ("T3.", "T11."),
+        ("T3.", "T11.", "ours.networks"),
         {
             "full": PARTS,
             "no_normalisation": PARTS | {"pck_root": 6, "pck_abs": 9, "pck_rel": 79, "pcod": 95},
@@ -199,6 +199,7 @@ ALL = {
             "no_refine": {"recall": 92, "pck_root": 45, "pck_abs": 34, "pck_rel": 70, "pcod": 97},
             "one_stage": {"pck_root": 43, "pck_abs": 35, "pck_rel": 75},
             "two_stages": {"pck_root": 44, "pck_abs": 36, "pck_rel": 77},
+            "paper_loss": {"recall": 91, "pck_root": 43, "pck_rel": 79},
             "root_2d": {"recall": 91, "pck_root": 43, "pcod": 96},
             "root_only": {"recall": 85, "pck_root": 29, "pcod": 88},
             "threedmppe": {"pck_root": 31, "pck_abs": 31},

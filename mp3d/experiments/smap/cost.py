@@ -49,9 +49,9 @@ def cost(
 ) -> pd.DataFrame:
     """Seconds of one picture with so many people, as a study's table: of this machine at this moment.
 
-    Variants: smap, the network alone; dapa, detections, association and reconstruction of exact maps of the paper's
-    size, 208 x 128, in which everybody is found; refine, RefineNet; smap_whole, the three together; threedmppe with
-    true boxes, RootNet and PoseNet with its flip test.
+    Variants: smap, the network alone, on its own canvas; dapa, detections, association and reconstruction of exact maps
+    of the paper's size, 208 x 128, in which everybody is found: more than on the network's own; refine, RefineNet;
+    smap_whole, the three together; threedmppe with true boxes, RootNet and PoseNet with its flip test.
     Metrics: seconds_N and, for the first and the last number of people, growth in %; on a GPU also memory_N, the most
     that was allocated beyond the networks, MB. Rows "smap, N people" have time (and memory) in % of the network's mean
     for the first number.

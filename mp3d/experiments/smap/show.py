@@ -30,7 +30,9 @@ METHODS = {"smap": "SMAP", "threedmppe": "3DMPPE", "fit_t": "FitT", "k_alone": "
 """What figures call the methods of `tables.methods`."""
 TABLE_2 = ["recall", "precision", "pck_rel", "pck_abs", "pck_root", "auc_rel", "pcod", "pck_rel_all", "pck_abs_all"]
 TABLE_2 += ["mpjpe", "rt_error", "depth_error"]
-"""Metrics of Table 2, and errors."""
+"""Metrics of Table 2, with recall, precision and errors."""
+ASKED = {"mupots3d": ("T7.misses", "T8.misses", "ours.duet_pcod."), "panoptic": ("T1.refine",), "h36m": ("T10.",)}
+"""Claims of SMAP alone, or none, that its notebook can ask of real data."""
 
 
 def true_maps(batch: Batch, config: SMAPConfig) -> UInt8[np.ndarray, "H W 3"]:
@@ -127,7 +129,7 @@ _ACTIVITY |= {"P7": "pizza", "P8": "pizza"}
 
 
 def order(model: SMAP, profile: str, world: str = "duet", video: int = 12) -> go.Figure:
-    """The first picture of a test video from above, true and found."""
+    """The first picture of a test video from above, true and found; D13 has three people."""
     batch = test_pictures(world, profile)[video][1][:1]
     people = scores.People(batch, model.estimate(batch.image, batch.k))
     height, width = batch.image.shape[2:]
@@ -201,12 +203,21 @@ def costs(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def median_costs(table: pd.DataFrame) -> pd.DataFrame:
+    """Medians of the rounds, a row a part: ms and, on a GPU, MB, by number of people."""
+    some = table[table["variant"].isin(COSTS)].set_index("variant").filter(regex="seconds_|memory_").dropna(axis=1)
+    middle = some.groupby(level=0).median().reindex(COSTS)
+    times = [column for column in middle if column.startswith("seconds_")]
+    middle[times] *= 1000
+    return middle.rename(columns=lambda name: name.replace("seconds_", "ms, ").replace("memory_", "MB, ")).rename(COSTS)
+
+
 COSTS = {"smap": "network", "dapa": "association", "refine": "RefineNet", "smap_whole": "all of SMAP"}
 COSTS |= {"threedmppe": "3DMPPE, true boxes"}
 
 
 def choices(readings: pd.DataFrame) -> pd.DataFrame:
-    """What each choice that the paper leaves open changes in each metric, points: mean, low, high."""
+    """What each choice that the paper leaves open changes, points: mean, low, high; of all `READINGS`."""
     asked = {
         "far first instead of near first": ("dapa_far", "dapa", ("pck2d", "pck_rel")),
         "no limit on bones instead of the penalty": ("dapa_no_length", "dapa", ("pck2d", "pck_rel")),

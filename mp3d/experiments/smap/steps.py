@@ -127,7 +127,7 @@ def noisy_ankle(strength: float | int = 0.4) -> Case:
     return _case(xyz, seen, CAMERA, stray=((1, knee), (0, other), own, strength))
 
 
-def crowded(people: int = 8, seed: int = 0) -> Case:
+def crowded(people: int = 8, seed: int = 3) -> Case:
     """A crowd of the world `solo`, in which a joint that somebody else hides left no response."""
     batch = crowd(people, seed, 1, themselves=False)
     focal = batch.k[0, :1] * WIDTH / batch.image.shape[-1]

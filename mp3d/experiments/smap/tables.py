@@ -24,7 +24,8 @@ from mp3d.batch import Batch
 from mp3d.codings import translation
 from mp3d.experiments import threedmppe as crops
 from mp3d.experiments.pinet import checked_budget, seed_range
-from mp3d.experiments.smap.networks import PROFILES, TRAINING, VARIANTS, test_pictures, trained, trained_dense
+from mp3d.experiments.smap import real
+from mp3d.experiments.smap.networks import PROFILES, TRAINING, VARIANTS, for_data, test_pictures, trained, trained_dense
 from mp3d.experiments.smap.scores import ROOT, People, row
 from mp3d.papers.smap import SMAP, Reading, SMAPConfig
 from mp3d.papers.threedmppe import ThreeDMPPE
@@ -241,6 +242,31 @@ def read_out(dense, people: Sequence[Sequence[Person]], batch: Batch) -> list[li
         [replace(p, xyz=p.xyz + p.root * (z[b, i] / p.root[2] - 1)) for i, p in enumerate(some) if z[b, i] > 0]
         for b, some in enumerate(people)
     ]
+
+
+def on_data(
+    data: str, ways: dict[str, Reading], profile: str, seed: int, keep: Path, budget: float
+) -> dict[str, pd.DataFrame]:
+    """The same network, or one trained on the data, on the reader's own test sets: a study's table for each.
+
+    Parameters
+    ----------
+    data : the data sets' folder, see `real.load_test`, which says what is raised
+    ways : variants, as ways to read one network's maps
+    """
+    found, folder = {}, Path(data).expanduser()
+    for kind, shots in real.load_test(folder).items():
+        model, seen = for_data(folder, kind, profile, seed, keep, budget)
+        parts = []
+        for name, reading in ways.items():
+
+            def predict(images: torch.Tensor, k: torch.Tensor, reading: Reading = reading, model: SMAP = model):
+                return model.estimate(images, k, reading)
+
+            parts.append(real.evaluate(predict, shots, kind, *model.config.canvas, name, seed))
+        found[kind] = pd.concat(parts, ignore_index=True)
+        found[kind].attrs["protocol"] = f"trained on {seen}; {parts[0].attrs['protocol']}"
+    return found
 
 
 # ---- supplement 3.2: intrinsics -----------------------------------------------------------------

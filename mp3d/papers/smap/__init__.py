@@ -1,7 +1,7 @@
 """SMAP: single-shot multi-person absolute 3D pose estimation (Zhen et al., ECCV 2020).
 
 One pass over the whole picture, bottom-up: heatmaps and part affinity fields say where joints are and which belong
-together; a root-depth map says how far away each person is, divided by the field of view; part relative-depth maps say
+together; a root-depth map says how far away each person is, in focal lengths; part relative-depth maps say
 how far each joint is behind its parent. People are put together from near to far, with bones no longer than their
 depth allows, placed by the camera, and completed by RefineNet.
 
