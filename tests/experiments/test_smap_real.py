@@ -13,9 +13,10 @@ from mp3d.data.writers import muco as muco_files
 from mp3d.data.writers import mupots as mupots_files
 from mp3d.data.writers import panoptic as panoptic_files
 from mp3d.errors import BadInput, MissingData
-from mp3d.experiments.smap import real
+from mp3d.experiments.smap import real, tables
 from mp3d.metrics import mupots as official
 from mp3d.metrics import panoptic as protocol
+from mp3d.papers.smap import Reading
 from mp3d.scene import Person
 from mp3d.skeletons import MPI17, SMAP15, convert, convert_visibility
 
@@ -338,3 +339,20 @@ def test_bad_input_is_named(tests):
         real.score([], [], "panoptic")
     with pytest.raises(BadInput, match="predict: found people of 1 pictures, expected 2"):
         real.evaluate(lambda images, cameras: [[]], shots, "panoptic", *SIZE, batch=2)
+
+
+def test_a_notebook_s_way_from_a_folder_to_tables(data, tmp_path):
+    """Trained on MuCo and COCO where they are there, else on the world that mirrors the data; read in two ways."""
+    paint(pictures.from_muco(data / "muco3dhp"))
+    paint(pictures.from_coco(data / "coco2017"))
+    ways = {"smap": Reading(), "smap_unrefined": Reading(refined="no")}
+    few = tmp_path / "data"  # with tests of Panoptic and nothing to train on for them
+    few.mkdir()
+    for name in ("mupots3d", "muco3dhp", "coco2017", "panoptic"):
+        (few / name).symlink_to(data / name)
+    found = tables.on_data(str(few), ways, "smoke", 0, tmp_path / "keep", 1.0)
+    assert set(found) == {"mupots3d", "panoptic"}
+    for table in found.values():
+        assert set(table["variant"]) == set(ways) and {"recall", "pck_rel_all", "scene", "n"} <= set(table)
+    assert "trained on mupots3d and coco" in found["mupots3d"].attrs["protocol"]
+    assert "trained on studio" in found["panoptic"].attrs["protocol"]
