@@ -33,7 +33,7 @@ def test_maps_stand_on_a_sheet_of_eight():
     people = np.full((1, JOINTS, 2), np.nan)
     people[0, :3] = [[10, 10], [10, 5], [12, 20]]
     sheet = plots.maps_sheet(image(), *maps(), people)
-    assert sheet.dtype == np.uint8 and sheet.shape[1] == 700 and sheet.shape[0] > 300
+    assert sheet.dtype == np.uint8 and sheet.shape[1] == 640 and sheet.shape[0] > 300
     assert not np.array_equal(sheet, plots.maps_sheet(image(), *maps(), people, joint="r_ankle"))
 
 

@@ -78,21 +78,17 @@ def maps_sheet(
     part = np.take_along_axis(parts, norm.argmax(0)[None], 0)[0]
     tiles = {
         "picture": image,
-        "heatmaps: the highest of 15": _heat(image, heatmaps.max(0)),
+        "heatmaps, highest of 15": _heat(image, heatmaps.max(0)),
         f"heatmap: {joint}": _heat(image, heatmaps[SMAP15.index(joint)]),
-        "affinity fields of 14 bones:\nthe wheel has their directions": _wheel(_fields(image, fields)),
-        f"part depths: child farther red, nearer\nblue, full colour from {PART} mm on": overlay(
+        "affinity fields,\nby direction": _wheel(_fields(image, fields)),
+        f"part depths: child farther red,\nnearer blue ({PART} mm: full)": overlay(
             image, -part, -PART, PART, norm.max(0) > 0.5
         ),
-        f"root depth (times w / f), where it is\nread: dark {low / 1000:.1f} m, pale {high / 1000:.1f} m": overlay(
-            image, dark, 0, 1, near
-        ),
-        "root depth everywhere: what is not\nnear a root was never supervised": overlay(
-            image, dark, 0, 1, np.ones_like(near)
-        ),
-        f"read from the maps: {len(people)} people": drawn_people(image, people, None, SMAP15),
+        f"root depth at roots:\ndark {low / 1000:.1f} m, pale {high / 1000:.1f} m": overlay(image, dark, 0, 1, near),
+        "root depth everywhere:\nelsewhere nothing is asked": overlay(image, dark, 0, 1, np.ones_like(near)),
+        f"read: {len(people)} people": drawn_people(image, people, None, SMAP15),
     }
-    return sheet(list(tiles.values()), list(tiles), width=700)
+    return sheet(list(tiles.values()), list(tiles), columns=3, width=640)
 
 
 def _heat(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
@@ -317,9 +313,10 @@ def ordinal(
         right, pairs = ordinal_pairs(roots[:, 2].astype(float), true[:, 2].astype(float))
         titles.append(f"<b>{name}</b>: {right} of {pairs} pairs right")
     columns = len(titles)
-    plain = figure(width=min(1000, 340 * columns), height=430, margin={"l": 10, "r": 10, "t": 85, "b": 65})
-    fig = make_subplots(1, columns, subplot_titles=titles, horizontal_spacing=0.07, figure=plain)
+    plain = figure(width=min(1000, 380 * columns), height=440, margin={"l": 10, "r": 10, "t": 40, "b": 65})
+    fig = make_subplots(1, columns, subplot_titles=titles, horizontal_spacing=0.12, figure=plain)
     fig.update_annotations(font_size=15)
+    fig.update_layout(legend={"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"})
     _pictured(fig, image, camera.project(true), number)
     everyone = np.concatenate([true, *predicted.values()])
     far = 1.08 * np.nanmax(everyone[:, 2]) / 1000
