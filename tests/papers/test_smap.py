@@ -215,6 +215,17 @@ def test_a_picture_without_anybody_is_background(people):
     assert all(mask.all() for mask in goal.valid.values()) and goal.sets[0].heatmaps.amax() == 0
 
 
+@pytest.mark.parametrize("normalisation", ["paper", "released", "none"])
+def test_people_behind_the_camera_have_no_root_depth(people, normalisation):
+    """Even where a data set says that their joints are in the picture."""
+    xyz = people.xyz.clone()
+    xyz[:, 0, :, 2] *= -1
+    config = replace(CANVAS, normalisation=normalisation)
+    goal = smap.targets(replace(people, xyz=xyz), config)
+    assert goal.root[:, 0].isnan().all() and goal.root[:, 1].isfinite().any()
+    assert smap.loss([[_constant(6, 0.0)]], goal, config)["root"].isfinite()
+
+
 def test_released_label_sets_grow_finer_and_the_coarse_ones_want_both_ends_seen(people):
     hidden = replace(people, visibility=torch.ones_like(people.visibility))
     goal = smap.targets(hidden, replace(CANVAS, labels="released"))
