@@ -17,7 +17,7 @@
 #
 # - **Time and memory**: `smoke` 20 s, `cpu` 10 min on 2 cores, 2 GB; `run.json` beside the figures has the seconds of the stored run.
 # - **Data**: the synthetic worlds `duet` and `studio`, drawn here ([`worlds.ipynb`](worlds.ipynb)). Ways of reading are also compared on `mupots3d`,
-#   `panoptic` and `h36m`, where you have them in one folder.
+#   `panoptic` and `h36m`, where you have them in one folder, after training on `muco3dhp` and `coco2017` if these are there too.
 # - **You need**: [`smap.ipynb`](smap.ipynb), and [`metrics.ipynb`](metrics.ipynb) for PCK, AUC and PCOD.
 
 # %% tags=["parameters"]
