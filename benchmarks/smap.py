@@ -32,6 +32,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.flop_counter import FlopCounterMode
 
 from mp3d.camera import back_project
+from mp3d.canvas import Canvas, on_canvas
 from mp3d.codings import affinity, depth, heatmaps
 from mp3d.codings.grid import Grid
 from mp3d.experiments.codings.crowds import crowd
@@ -205,17 +206,17 @@ def forward() -> bool:
 # People
 
 
-def crowds(people: int, scenes: int, config: smap.SMAPConfig) -> tuple[smap.Maps, smap.Canvas, Tensor]:
+def crowds(people: int, scenes: int, config: smap.SMAPConfig) -> tuple[smap.Maps, Canvas, Tensor]:
     """Exact maps of synthetic crowds, where they lie on the canvas, and the pictures' cameras."""
     batch, grid = crowd(people, 0, scenes), Grid.over(*config.canvas, STRIDE)
-    moved, shown = smap.on_canvas(batch, config)
-    goal = smap.targets(moved, config, shown)
+    moved, canvas = on_canvas(batch, config.canvas)
+    goal = smap.targets(moved, config, canvas.shown)
     # Squares of 5x5 cells, so that a detection that is a little off does not read a depth of 0.
     roots = depth.encode_root(goal.root.nan_to_num(nan=1e9), goal.root_uv, goal.root.isfinite(), grid, 2)[0]
-    return goal.sets[-1]._replace(roots=roots), smap.fit_canvas(batch.image, config)[1], batch.k
+    return goal.sets[-1]._replace(roots=roots), canvas, batch.k
 
 
-def reading(maps: smap.Maps, canvas: smap.Canvas, camera: Tensor, runs: int) -> tuple[dict[str, list[float]], int]:
+def reading(maps: smap.Maps, canvas: Canvas, camera: Tensor, runs: int) -> tuple[dict[str, list[float]], int]:
     """ms of each step with the maps of one picture, and how many people are found."""
     config, near_first, at_once = smap.SMAPConfig(), smap.Reading(), smap.Reading(association="2dpa")
     grid, k, height = Grid.over(*config.canvas, STRIDE), canvas.camera(camera), config.canvas[1]

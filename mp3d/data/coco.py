@@ -69,26 +69,6 @@ def image_path(root: Path | str, split: str, scene: Scene) -> Path:
     return Path(root) / split / f"{scene.frame:012d}.jpg"
 
 
-def read_image(path: Path | str, camera: Camera) -> UInt8[np.ndarray, "H W 3"]:
-    """The picture as it is stored, not turned by its Exif tag; `BadInput` if its size is not the camera's.
-
-    The labels were drawn on the stored pixels; a decoder that obeys the tag turns the picture under them.
-    """
-    from PIL import Image
-
-    safe.check(path)
-    try:
-        with Image.open(path) as image:
-            if image.size != (camera.width, camera.height):
-                expected = f"{camera.width} x {camera.height} as annotated"
-                raise BadInput(path, "size", "{} x {}".format(*image.size), expected)
-            return np.asarray(image.convert("RGB"))
-    except BadInput:
-        raise
-    except Exception as error:  # a damaged picture may raise anything
-        raise BadInput(path, "picture", f"{type(error).__name__}: {error}"[:120], "a complete picture") from None
-
-
 def edges(category: dict[str, Any], where: object = "categories[0]") -> list[tuple[int, int]]:
     """The bones of a category's `skeleton`, which counts joints from 1, as pairs that count from 0."""
     joints = len(safe.get(category, "keypoints", list, where))

@@ -172,8 +172,12 @@ def _lean(scene: Scene) -> Scene:
 # -- pictures -------------------------------------------------------------------------------------------------
 
 
-def read(path: Path, camera: Camera, size: tuple[int, int]) -> UInt8[np.ndarray, "H W 3"]:
-    """A picture as it is stored, not turned by its Exif tag, resampled to `size` without aliasing.
+def read(path: Path, camera: Camera, size: tuple[int, int] | None = None) -> UInt8[np.ndarray, "H W 3"]:
+    """A picture as it is stored, not turned by its Exif tag: labels were drawn on the stored pixels.
+
+    Parameters
+    ----------
+    size : px, width and height to which it is resampled, without aliasing; None: as it is
 
     Raises
     ------
@@ -186,6 +190,8 @@ def read(path: Path, camera: Camera, size: tuple[int, int]) -> UInt8[np.ndarray,
             if image.size != (camera.width, camera.height):
                 expected = f"{camera.width} x {camera.height}, as annotated"
                 raise BadInput(path, "size", "{} x {}".format(*image.size), expected)
+            if size is None:
+                return np.asarray(image.convert("RGB"))
             # A JPEG is decoded at a half, quarter or eighth of its size, where that is twice what is wanted or more.
             drafted = image.draft(None, (2 * size[0], 2 * size[1]))
             box = drafted[1] if drafted else (0, 0, *image.size)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mp3d.camera import Camera
-from mp3d.data import coco, safe
+from mp3d.data import coco, pictures, safe
 from mp3d.data.writers import coco as writer
 from mp3d.errors import BadInput, MissingData, Mp3dError
 from mp3d.scene import ABSENT, HIDDEN, VISIBLE
@@ -192,12 +192,12 @@ def test_trap_28_a_picture_is_not_turned_by_its_exif_tag(tmp_path):
     exif[0x0112] = 6  # a viewer turns it by 90 degrees
     Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
     camera = Camera(1500, 1500, 3, 2, 6, 4)
-    np.testing.assert_array_equal(coco.read_image(tmp_path / "a.png", camera), pixels)
-    with pytest.raises(BadInput, match=r"6 x 4.*4 x 6 as annotated"):
-        coco.read_image(tmp_path / "a.png", Camera(1500, 1500, 2, 3, 4, 6))
+    np.testing.assert_array_equal(pictures.read(tmp_path / "a.png", camera), pixels)
+    with pytest.raises(BadInput, match=r"6 x 4.*4 x 6, as annotated"):
+        pictures.read(tmp_path / "a.png", Camera(1500, 1500, 2, 3, 4, 6))
     (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
     with pytest.raises(BadInput, match="picture"):
-        coco.read_image(tmp_path / "b.png", camera)
+        pictures.read(tmp_path / "b.png", camera)
 
 
 def test_trap_29_pointers_and_missing_files(folder):

@@ -6,11 +6,10 @@ import jaxtyping
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mp3d.batch import Batch
 from mp3d.camera import Camera, project
+from mp3d.canvas import fit_canvas
 from mp3d.codings import depth
 from mp3d.codings.grid import Grid
 from mp3d.errors import BadInput
@@ -52,7 +51,7 @@ def exact(batch: Batch, config: SMAPConfig, shown=None) -> Maps:
 
 
 def canvas_of(batch: Batch, config: SMAPConfig):
-    return smap.fit_canvas(batch.image, config)[1]
+    return fit_canvas(batch.image, config.canvas)[1]
 
 
 # ---- network ------------------------------------------------------------------------------------
@@ -104,30 +103,6 @@ def test_all_parameters_of_all_branches_learn(people):
 # ---- canvas -------------------------------------------------------------------------------------
 
 
-@given(st.integers(20, 400), st.integers(20, 400))
-@settings(max_examples=20, deadline=None)
-def test_pictures_of_any_size_go_onto_the_canvas_and_back(width, height):
-    image = torch.full((1, 3, height, width), 7, dtype=torch.uint8)
-    fitted, canvas = smap.fit_canvas(image, CANVAS)
-    assert fitted.shape == (1, 3, 160, 256)
-    inside = fitted[0, 0] == 7
-    rows, columns = inside.any(1).nonzero()[:, 0], inside.any(0).nonzero()[:, 0]
-    assert len(rows) == pytest.approx(height * canvas.scale[1]) and len(columns) == pytest.approx(
-        width * canvas.scale[0]
-    )
-    assert max(canvas.scale) - min(canvas.scale) < 0.51 / min(width, height) * max(1, max(canvas.scale))
-    assert len(columns) == canvas.shown and (columns[0], rows[0]) == canvas.corner
-    assert (fitted[0, 0][~inside] == 128).all()
-    uv = torch.rand(5, 2) * torch.tensor([width, height])
-    torch.testing.assert_close(canvas.back(canvas.to(uv)), uv, atol=1e-3, rtol=1e-5)
-
-
-def test_a_canvas_camera_sees_what_the_pictures_camera_sees():
-    _, canvas = smap.fit_canvas(torch.zeros(1, 3, 200, 100, dtype=torch.uint8), SMALL)
-    k, xyz = torch.tensor([[150.0, 140, 52, 97]]), torch.tensor([[300.0, -200, 4000]])
-    torch.testing.assert_close(project(xyz, canvas.camera(k)), canvas.to(project(xyz, k)))
-
-
 # ---- normalisation ------------------------------------------------------------------------------
 
 
@@ -136,15 +111,15 @@ def test_normalised_depth_by_hand():
     assert normalised(z, k, CANVAS).item() == pytest.approx(20 * 256)
     paper = replace(CANVAS, normalisation="paper")
     assert normalised(z, k, paper).item() == pytest.approx(20 * 256)  # the picture fills the width: the two are one
-    assert normalised(z, k, paper, torch.tensor([100.0])).item() == pytest.approx(20 * 100)
-    assert normalised(z, k, CANVAS, torch.tensor([100.0])).item() == pytest.approx(20 * 256)
+    assert normalised(z, k, paper, 100).item() == pytest.approx(20 * 100)
+    assert normalised(z, k, CANVAS, 100).item() == pytest.approx(20 * 256)
     assert normalised(z, k, replace(CANVAS, normalisation="none")).item() == 4000
 
 
 @pytest.mark.parametrize("normalisation", ["paper", "released", "none"])
 def test_metric_undoes_normalised(normalisation):
     config = replace(CANVAS, normalisation=normalisation)
-    k, z, shown = torch.tensor([[210.0, 210, 128, 80]]), torch.tensor([[2500.0, 7000]]), torch.tensor([160.0])
+    k, z, shown = torch.tensor([[210.0, 210, 128, 80]]), torch.tensor([[2500.0, 7000]]), 160
     torch.testing.assert_close(metric(normalised(z, k, config, shown), k, config, shown), z)
 
 
@@ -154,8 +129,8 @@ def test_neither_form_depends_on_the_size_of_the_canvas():
     values = {}
     for sides in ((256, 160), (832, 512)):
         config = replace(SMALL, canvas=sides)
-        _, canvas = smap.fit_canvas(torch.zeros(1, 3, 160, 256, dtype=torch.uint8), config)
-        k, shown = canvas.camera(torch.tensor([[180.0, 180, 128, 80]])), torch.tensor([float(canvas.shown)])
+        _, canvas = fit_canvas(torch.zeros(1, 3, 160, 256, dtype=torch.uint8), config.canvas)
+        k, shown = canvas.camera(torch.tensor([[180.0, 180, 128, 80]])), canvas.shown
         for form in ("paper", "released"):
             values[sides, form] = normalised(z, k, replace(config, normalisation=form), shown).item()
     assert max(values.values()) == pytest.approx(min(values.values()), rel=0.02)  # 832 x 512 is a little wider
@@ -166,10 +141,10 @@ def test_a_picture_cut_at_its_sides_keeps_its_depths_in_the_released_form_alone(
     z, k = torch.tensor([[3000.0]]), torch.tensor([[180.0, 180, 128, 80]])
     found = {}
     for width in (256, 100):
-        _, canvas = smap.fit_canvas(torch.zeros(1, 3, 160, width, dtype=torch.uint8), CANVAS)
-        shown = torch.tensor([float(canvas.shown)])
+        _, canvas = fit_canvas(torch.zeros(1, 3, 160, width, dtype=torch.uint8), CANVAS.canvas)
         for form in ("paper", "released"):
-            found[form, width] = normalised(z, canvas.camera(k), replace(CANVAS, normalisation=form), shown).item()
+            config = replace(CANVAS, normalisation=form)
+            found[form, width] = normalised(z, canvas.camera(k), config, canvas.shown).item()
     assert found["released", 256] == pytest.approx(found["released", 100])
     assert found["paper", 256] == pytest.approx(2.56 * found["paper", 100])
 

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from mp3d.batch import Batch
+from mp3d.canvas import Canvas, on_canvas
 from mp3d.codings import depth
 from mp3d.codings.grid import Grid
 from mp3d.errors import BadInput
@@ -19,10 +20,10 @@ from mp3d.papers.smap.refine import refine
 from mp3d.papers.threedmppe import ThreeDMPPE, true_boxes
 
 
-def exact_maps(batch: Batch, config: SMAPConfig) -> tuple[Maps, smap.Canvas]:
+def exact_maps(batch: Batch, config: SMAPConfig) -> tuple[Maps, Canvas]:
     """What a perfect network says of pictures; root depth stands in a square of nine cells about each root."""
-    moved, shown = smap.on_canvas(batch, config)
-    goal, canvas = smap.targets(moved, config, shown), smap.fit_canvas(batch.image, config)[1]
+    moved, canvas = on_canvas(batch, config.canvas)
+    goal = smap.targets(moved, config, canvas.shown)
     grid = Grid.over(*config.canvas, 4)
     roots, _ = depth.encode_root(goal.root.nan_to_num(), goal.root_uv, goal.root.isfinite(), grid)
     return goal.sets[-1]._replace(roots=roots), canvas

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import mp3d.batch
 import mp3d.camera
+import mp3d.canvas
 import mp3d.codings.affinity
 import mp3d.codings.depth
 import mp3d.codings.grid
@@ -28,6 +29,7 @@ import mp3d.skeletons
 import mp3d.synthetic
 import mp3d.training
 from mp3d.batch import Batch
+from mp3d.canvas import fit_canvas, on_canvas
 from mp3d.codings import depth
 from mp3d.codings.grid import Grid
 from mp3d.data.pictures import FileStream
@@ -35,7 +37,7 @@ from mp3d.errors import MissingData
 from mp3d.experiments.smap import real
 from mp3d.papers import smap
 from mp3d.papers.smap import PROFILES, SMAP, Profile, SMAPConfig
-from mp3d.papers.smap.network import TYPICAL, fit_canvas
+from mp3d.papers.smap.network import TYPICAL
 from mp3d.papers.smap.targets import STRIDE, metric, normalised
 from mp3d.study import digest, share
 from mp3d.synthetic.render import Pictures, render
@@ -46,7 +48,7 @@ from mp3d.training import fit, load_model, save_model
 TRAINING = (
     *(mp3d.papers.smap, mp3d.nn.mspn, mp3d.nn.hourglass, mp3d.nn.resnet),
     *(mp3d.codings.affinity, mp3d.codings.depth, mp3d.codings.grid, mp3d.codings.heatmaps, mp3d.codings.orpm),
-    *(mp3d.codings.raster, mp3d.training, mp3d.synthetic, mp3d.batch, mp3d.camera, mp3d.skeletons),
+    *(mp3d.codings.raster, mp3d.training, mp3d.synthetic, mp3d.batch, mp3d.camera, mp3d.canvas, mp3d.skeletons),
 )
 """The code on which trained networks depend."""
 
@@ -159,13 +161,13 @@ class Dense(nn.Module):
 
     def read(self, images: Tensor, k: Float[Tensor, "B 4"], uv: Float[Tensor, "B P 2"]) -> Float[Tensor, "B P"]:
         """Depth in mm in the cell of each of the places, px of the picture; NaN off it."""
-        canvases, canvas = fit_canvas(images, self.config)
+        canvases, canvas = fit_canvas(images, self.config.canvas)
         grid = Grid.over(*self.config.canvas, STRIDE)
         self.eval()
         with torch.inference_mode():
             roots = torch.cat([self(some)[-1][-1].roots for some in canvases.split(16)])
         found = depth.read_root(roots.float(), canvas.to(uv), grid)
-        return metric(found, canvas.camera(k), self.config, torch.full_like(k[:, 0], canvas.shown))
+        return metric(found, canvas.camera(k), self.config, canvas.shown)
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,8 +225,7 @@ def _blocks(world: str, size: Profile, seed: int, device: str):
 
 def surfaces(pictures: Pictures, config: SMAPConfig) -> _Surfaces:
     """Canvases, and the normalised depth of whoever is seen at the centre of each cell."""
-    batch, shown = smap.on_canvas(pictures.batch, config)
-    _, canvas = fit_canvas(pictures.batch.image[:1], config)
+    batch, canvas = on_canvas(pictures.batch, config.canvas)
     grid = Grid.over(*config.canvas, STRIDE)
     u, v = grid.axes(batch.k.device)
     places = torch.stack(torch.meshgrid(u, v, indexing="xy"), -1)
@@ -232,4 +233,5 @@ def surfaces(pictures: Pictures, config: SMAPConfig) -> _Surfaces:
     inside = (row >= 0) & (row < pictures.depth.shape[1]) & (column >= 0) & (column < pictures.depth.shape[2])
     row, column = row.clamp(0, pictures.depth.shape[1] - 1), column.clamp(0, pictures.depth.shape[2] - 1)
     seen = pictures.depth[:, row, column].where((pictures.instance[:, row, column] >= 0) & inside, torch.nan)
-    return _Surfaces(batch.image, normalised(seen.flatten(1), batch.k, config, shown).unflatten(1, seen.shape[1:]))
+    depths = normalised(seen.flatten(1), batch.k, config, canvas.shown).unflatten(1, seen.shape[1:])
+    return _Surfaces(batch.image, depths)

@@ -13,17 +13,17 @@ from PIL import Image
 from mp3d import plots
 from mp3d.batch import Batch
 from mp3d.camera import Camera
+from mp3d.canvas import fit_canvas, on_canvas
 from mp3d.errors import BadInput, MissingData
 from mp3d.experiments import threedmppe as crops
 from mp3d.experiments.smap import scores, tables
 from mp3d.experiments.smap.cost import exact_maps
 from mp3d.experiments.smap.networks import test_pictures, trained, trained_dense
 from mp3d.experiments.smap.steps import HEIGHT, WIDTH, Case
-from mp3d.papers import smap
 from mp3d.papers.smap import SMAP, Maps, Reading, SMAPConfig
 from mp3d.papers.smap.targets import PICKED
 from mp3d.scene import Person
-from mp3d.skeletons import SMAP15
+from mp3d.skeletons import SMAP15, Skeleton
 from mp3d.study import difference, interval, matrix, summary
 
 METHODS = {"smap": "SMAP", "threedmppe": "3DMPPE", "fit_t": "FitT", "k_alone": "k alone", "dense": "dense depth"}
@@ -37,7 +37,7 @@ ASKED = {"mupots3d": ("T7.misses", "T8.misses", "ours.duet_pcod."), "panoptic": 
 
 def true_maps(batch: Batch, config: SMAPConfig) -> UInt8[np.ndarray, "H W 3"]:
     """The first picture, and the maps as they should be."""
-    moved, _ = smap.on_canvas(batch, config)
+    moved, _ = on_canvas(batch, config.canvas)
     maps, _ = exact_maps(batch, config)
     seen = moved.labelled[0][:, PICKED][..., None]
     uv = moved.uv[0][:, PICKED].where(seen, torch.nan)[moved.there[0]]
@@ -50,7 +50,7 @@ def found_maps(batch: Batch, model: SMAP) -> UInt8[np.ndarray, "H W 3"]:
     people = model.people(maps, canvas, batch.k[:1], Reading(refined="no"))[0]
     uv = np.stack([p.uv for p in people]) if people else np.zeros((0, len(SMAP15), 2))
     on = canvas.to(torch.from_numpy(uv)).numpy()
-    return _sheet(smap.fit_canvas(batch.image[:1], model.config)[0], maps, on)
+    return _sheet(fit_canvas(batch.image[:1], model.config.canvas)[0], maps, on)
 
 
 def _sheet(image: torch.Tensor, maps: Maps, uv: np.ndarray) -> UInt8[np.ndarray, "H W 3"]:
@@ -114,10 +114,10 @@ def root_depths(profile: str, seed: int, keep: Path, budget: float) -> pd.DataFr
     return pd.concat(rows).sort_values("variant", key=lambda v: v.map(order), kind="stable", ignore_index=True)
 
 
-def activities(table: pd.DataFrame) -> pd.DataFrame:
+def activities(table: pd.DataFrame, metrics: Sequence[str] = ("mpjpe", "rt_error", "pcod")) -> pd.DataFrame:
     """Table 1: mean of the test videos of each activity, and of the four, by metric and method."""
     some = table.assign(activity=[_ACTIVITY.get(scene, "others") for scene in table["scene"]])
-    long = some.melt(["variant", "activity"], ["mpjpe", "rt_error", "pcod"], "metric")
+    long = some.melt(["variant", "activity"], list(metrics), "metric")
     wide = long.pivot_table(index=["metric", "variant"], columns="activity", values="value", sort=False)
     names = [name for name in ("haggling", "mafia", "ultimatum", "pizza") if name in wide]
     return wide[names].assign(average=wide[names].mean(axis=1)).rename_axis(["metric", "method"])
@@ -167,11 +167,13 @@ def own(picture: str, focal: float | int, batch: Batch) -> tuple[UInt8[np.ndarra
     return image, Camera(focal, focal, width / 2, height / 2, width, height)
 
 
-def drawn(image: UInt8[np.ndarray, "H W 3"], people: Sequence[Person]) -> UInt8[np.ndarray, "_ _ 3"]:
-    """The picture with its people; joints that RefineNet added are marked as hidden ones are."""
-    uv = np.stack([p.uv for p in people]) if people else np.zeros((0, len(SMAP15), 2))
-    seen = np.stack([p.visibility for p in people]) if people else np.zeros((0, len(SMAP15)), np.uint8)
-    return plots.drawn_people(image, uv, seen, SMAP15, scale=max(1, 512 // image.shape[1]))
+def drawn(
+    image: UInt8[np.ndarray, "h w 3"], people: Sequence[Person], skeleton: Skeleton = SMAP15
+) -> UInt8[np.ndarray, "_ _ 3"]:
+    """The picture with its people; joints that were not found in it are marked as hidden ones are."""
+    uv = np.stack([p.uv for p in people]) if people else np.zeros((0, len(skeleton), 2))
+    seen = np.stack([p.visibility for p in people]) if people else np.zeros((0, len(skeleton)), np.uint8)
+    return plots.drawn_people(image, uv, seen, skeleton, scale=max(1, 512 // image.shape[1]))
 
 
 def differences(table: pd.DataFrame, full: str, metrics: Sequence[str]) -> pd.DataFrame:

@@ -12,11 +12,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from mp3d.canvas import Canvas
 from mp3d.codings import affinity, depth, heatmaps
 from mp3d.codings.grid import Grid
 from mp3d.codings.orpm import tree_sum
 from mp3d.experiments.codings.crowds import crowd
-from mp3d.papers.smap import BONES, Canvas, Maps, Reading, SMAPConfig, associate, find
+from mp3d.papers.smap import BONES, Maps, Reading, SMAPConfig, associate, find
 from mp3d.papers.smap.decode import LENGTHS, Found
 from mp3d.papers.smap.targets import PICKED, ROOT, normalised
 from mp3d.scene import VISIBLE

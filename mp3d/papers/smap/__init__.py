@@ -10,12 +10,12 @@ is the authors', which differs from the paper in many places; what differs is an
 """
 
 from mp3d.papers.smap.config import PROFILES, SMALL, Profile, Reading, Refinement, SMAPConfig
-from mp3d.papers.smap.decode import Canvas, associate, decode, find, joint_depths
-from mp3d.papers.smap.network import SMAP, Network, fit_canvas, on_canvas
+from mp3d.papers.smap.decode import associate, decode, find, joint_depths
+from mp3d.papers.smap.network import SMAP, Network
 from mp3d.papers.smap.refine import RefineNet, refine
 from mp3d.papers.smap.targets import BONES, Maps, Targets, loss, targets
 from mp3d.papers.smap.train import sample, train
 
-__all__ = ["BONES", "PROFILES", "SMALL", "SMAP", "Canvas", "Maps", "Network", "Profile", "Reading", "RefineNet"]
-__all__ += ["Refinement", "SMAPConfig", "Targets", "associate", "decode", "find", "fit_canvas", "joint_depths", "loss"]
-__all__ += ["on_canvas", "refine", "sample", "targets", "train"]
+__all__ = ["BONES", "PROFILES", "SMALL", "SMAP", "Maps", "Network", "Profile", "Reading", "RefineNet"]
+__all__ += ["Refinement", "SMAPConfig", "Targets", "associate", "decode", "find", "joint_depths", "loss"]
+__all__ += ["refine", "sample", "targets", "train"]

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mp3d.camera import back_project
+from mp3d.canvas import Canvas
 from mp3d.codings import affinity, depth, heatmaps
 from mp3d.codings.grid import Grid
 from mp3d.codings.heatmaps import Peaks
@@ -25,34 +26,6 @@ LENGTHS = torch.tensor(
 measures those of its own, as the paper says."""
 MOST = 40
 """Detections of a joint type that are kept, the highest ones."""
-
-
-@dataclass(frozen=True)
-class Canvas:
-    """Where a picture lies on the canvas: its pixel uv is at scale uv + corner.
-
-    Parameters
-    ----------
-    scale : of u and v; they differ by rounding to whole pixels
-    corner : px, left and top
-    shown : px, how wide the picture is there
-    """
-
-    scale: tuple[float, float]
-    corner: tuple[int, int]
-    shown: int
-
-    def to(self, uv: Float[Tensor, "*points 2"]) -> Float[Tensor, "*points 2"]:
-        """px of the picture to px of the canvas."""
-        return uv * uv.new_tensor(self.scale) + uv.new_tensor(self.corner)
-
-    def back(self, uv: Float[Tensor, "*points 2"]) -> Float[Tensor, "*points 2"]:
-        """px of the canvas to px of the picture."""
-        return (uv - uv.new_tensor(self.corner)) / uv.new_tensor(self.scale)
-
-    def camera(self, k: Float[Tensor, "B 4"]) -> Float[Tensor, "B 4"]:
-        """fx, fy, cx, cy of pictures as cameras of the canvas."""
-        return torch.cat([k[:, :2] * k.new_tensor(self.scale), self.to(k[:, 2:])], -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +56,7 @@ def find(maps: Maps, k: Float[Tensor, "B 4"], canvas: Canvas, config: SMAPConfig
     peaks = heatmaps.peaks(maps.heatmaps, grid, MOST, reading.threshold)
     root = 0 if config.branches == "root" else ROOT
     z = depth.read_root(maps.roots, peaks.uv[:, root], grid)
-    shown = torch.full_like(k[:, 0], canvas.shown)
-    z = metric(z, k, config, shown)
+    z = metric(z, k, config, canvas.shown)
     if maps.fields is None:
         return Found(peaks, z.new_full((len(z), 0, MOST, MOST), -1), z.where(z > 0, torch.nan))
     links = affinity.links(maps.fields, peaks, BONES, grid, threshold=reading.link)

@@ -4,17 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from mp3d.batch import Batch
 from mp3d.camera import Camera
+from mp3d.canvas import Canvas, fit_canvas, one_picture
 from mp3d.errors import BadInput
 from mp3d.nn.hourglass import Hourglass
 from mp3d.nn.mspn import MSPN, Head
 from mp3d.papers.smap.config import Reading, SMAPConfig
-from mp3d.papers.smap.decode import LENGTHS, Canvas, decode
+from mp3d.papers.smap.decode import LENGTHS, decode
 from mp3d.papers.smap.refine import RefineNet, refine
 from mp3d.papers.smap.targets import BONES, Maps
 from mp3d.scene import Person
@@ -23,38 +22,12 @@ from mp3d.training import load_model, save_model
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's, RGB."""
-GREY = 128
-"""Of what the picture leaves free on the canvas (released code)."""
 TYPICAL = 5000.0
 """mm: root depth of an untrained network, so that training need not begin at 0 (our choice)."""
 DEEP = 200.0
 """mm of relative depth for 1 of the network's last layer (our choice)."""
 QUIET = 0.1
 """Deviation of an untrained network's maps: most cells hold nothing (our choice)."""
-
-
-def fit_canvas(images: UInt8[Tensor, "B 3 h w"], config: SMAPConfig) -> tuple[UInt8[Tensor, "B 3 H W"], Canvas]:
-    """Pictures of one size, as large as the canvas lets them be, in its middle; grey beside (released code)."""
-    width, height = config.canvas
-    h, w = images.shape[2:]
-    scale = min(width / w, height / h)
-    sides = max(1, round(w * scale)), max(1, round(h * scale))  # whole pixels: the two scales may differ a little
-    left, top = (width - sides[0]) // 2, (height - sides[1]) // 2
-    if (w, h) != sides:
-        resized = F.interpolate(images.float(), sides[::-1], mode="bilinear", antialias=True)
-        images = resized.round().clamp(0, 255).byte()
-    border = (left, width - left - sides[0], top, height - top - sides[1])
-    return F.pad(images, border, value=GREY) if any(border) else images, Canvas(
-        (sides[0] / w, sides[1] / h), (left, top), sides[0]
-    )
-
-
-def on_canvas(batch: Batch, config: SMAPConfig) -> tuple[Batch, Float[Tensor, " B"]]:
-    """Pictures with their truth on the canvas, and how wide each is there, px: what `targets` takes."""
-    image, canvas = fit_canvas(batch.image, config)
-    k = canvas.camera(batch.k)
-    moved = Batch(image, batch.xyz, canvas.to(batch.uv), batch.visibility, k)
-    return moved, torch.full_like(k[:, 0], canvas.shown)
 
 
 class Network(nn.Module):
@@ -106,13 +79,11 @@ class SMAP(nn.Module):
         ------
         BadInput : no pictures of (B, 3, h, w), uint8
         """
-        if images.ndim != 4 or images.shape[1] != 3 or images.dtype != torch.uint8 or 0 in images.shape:
-            raise BadInput("SMAP", "images", f"{tuple(images.shape)}, {images.dtype}", "(B, 3, h, w), torch.uint8")
         if reading.scales > 1 and not (self.config.multiscale and self.config.trunk == "mspn"):
             raise BadInput(
                 "SMAP", "reading.scales", reading.scales, "1: coarser scales were not trained, or are not there"
             )
-        images, canvas = fit_canvas(images.to(next(self.network.parameters()).device), self.config)
+        images, canvas = fit_canvas(images.to(next(self.network.parameters()).device), self.config.canvas)
         training = self.training
         self.eval()
         with torch.inference_mode():
@@ -171,17 +142,7 @@ class SMAP(nn.Module):
         ------
         BadInput : no picture of (h, w, 3), uint8; a camera of another size, or with a lens, which must be undone first
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise BadInput("SMAP.predict", "image", f"{image.shape}, {image.dtype}", "(h, w, 3), uint8, RGB")
-        height, width = image.shape[:2]
-        if camera is None:
-            camera = Camera(width, width, width / 2, height / 2, width, height)
-        if (camera.width, camera.height) != (width, height):
-            raise BadInput("SMAP.predict", "camera", f"{camera.width} x {camera.height}", f"{width} x {height} px")
-        if camera.lens is not None:
-            raise BadInput("SMAP.predict", "camera.lens", camera.lens, "none: a picture without distortion")
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
-        return self.estimate(pixels, torch.from_numpy(camera.k).float()[None])[0]
+        return self.estimate(*one_picture(image, camera, "SMAP.predict"))[0]
 
     def save(self, path: Path) -> None:
         """Write the weights and the configuration to one file; BadInput where its folder is not there or closed."""

@@ -72,7 +72,7 @@ class Targets:
         return Targets(sets, self.root.to(device), self.root_uv.to(device), valid)
 
 
-def targets(batch: Batch, config: SMAPConfig, shown: Float[Tensor, " B"] | None = None) -> Targets:
+def targets(batch: Batch, config: SMAPConfig, shown: float | int | None = None) -> Targets:
     """Maps of a batch of canvases.
 
     Joints that somebody or something hides are drawn like the others (released code). A picture in which no joint has a
@@ -82,7 +82,7 @@ def targets(batch: Batch, config: SMAPConfig, shown: Float[Tensor, " B"] | None 
     Parameters
     ----------
     batch : pictures of the canvas' size
-    shown : (B,) px, how wide the picture itself is on the canvas; None: as wide as the canvas
+    shown : px, how wide the pictures themselves are on the canvas; None: as wide as the canvas
     """
     grid = Grid.over(*config.canvas, STRIDE)
     uv, z, seen = batch.uv[:, :, PICKED], batch.xyz[:, :, PICKED, 2], batch.visibility[:, :, PICKED]
@@ -116,25 +116,25 @@ def _maps(uv, z, labelled, drawn, grid, sigma, width, config) -> Maps:
 
 
 def normalised(
-    z: Float[Tensor, "B P"], k: Float[Tensor, "B 4"], config: SMAPConfig, shown: Float[Tensor, " B"] | None = None
+    z: Float[Tensor, "B P"], k: Float[Tensor, "B 4"], config: SMAPConfig, shown: float | int | None = None
 ) -> Float[Tensor, "B P"]:
     """Depths in mm as the root-depth map holds them. `k` is of the canvas, for `shown` see `targets`."""
     return z * _factor(k, config, shown)
 
 
 def metric(
-    depth: Float[Tensor, "B P"], k: Float[Tensor, "B 4"], config: SMAPConfig, shown: Float[Tensor, " B"] | None = None
+    depth: Float[Tensor, "B P"], k: Float[Tensor, "B 4"], config: SMAPConfig, shown: float | int | None = None
 ) -> Float[Tensor, "B P"]:
     """The root-depth map's values in mm, the inverse of `normalised`."""
     return depth / _factor(k, config, shown)
 
 
-def _factor(k: Tensor, config: SMAPConfig, shown: Tensor | None) -> Tensor:
+def _factor(k: Tensor, config: SMAPConfig, shown: float | int | None) -> Tensor:
     one = torch.ones_like(k[:, :1])
     if config.normalisation == "none":
         return one
     own = config.normalisation == "paper" and shown is not None
-    return depth.normalise(one, k[:, :1], shown[:, None] if own else float(config.canvas[0]))
+    return depth.normalise(one, k[:, :1], float(shown if own else config.canvas[0]))
 
 
 # --------------------------------------------------------------------------------------------------

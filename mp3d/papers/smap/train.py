@@ -11,8 +11,9 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from mp3d.batch import Batch
+from mp3d.canvas import on_canvas
 from mp3d.papers.smap.config import Profile, Reading, Refinement, SMAPConfig
-from mp3d.papers.smap.network import SMAP, on_canvas
+from mp3d.papers.smap.network import SMAP
 from mp3d.papers.smap.refine import inputs
 from mp3d.papers.smap.targets import BONES, PICKED, ROOT, Targets, loss, targets
 from mp3d.scene import VISIBLE
@@ -36,8 +37,8 @@ class Sample:
 
 def sample(batch: Batch, config: SMAPConfig) -> Sample:
     """A step's pictures, of any size; for the paper's normalisation as they are, not on a canvas already."""
-    moved, shown = on_canvas(batch, config)
-    return Sample(moved.image, targets(moved, config, shown))
+    moved, canvas = on_canvas(batch, config.canvas)
+    return Sample(moved.image, targets(moved, config, canvas.shown))
 
 
 def train(
