@@ -278,3 +278,47 @@ def auc_of_constant(error):
     """AUC in % over the thresholds 0, 5, ..., 150 mm where every joint is off by so many mm; below counts."""
     thresholds = range(0, 151, 5)
     return 100 * sum(error < t for t in thresholds) / len(thresholds)
+
+
+# -- orpm_ae ----------------------------------------------------------------------------------------------
+
+
+def push_of_two(gap, sigma=1.0):
+    """ORPM-AE's push (equation 2) for two people whose mean tags are so far apart: both ordered pairs, over N^2."""
+    return 2 * np.exp(-(gap**2) / (2 * sigma**2)) / 2**2
+
+
+def pull_of_one(gap, joints):
+    """Its pull for one person with this many equal tags, but one that is off by `gap`."""
+    return gap**2 * (joints - 1) / joints**2
+
+
+def next_joint(tags, scores, reference, near=1.0):
+    """Which detection a person takes next: the best score among tags nearer than `near` to the reference, else -1."""
+    close = [i for i, tag in enumerate(tags) if abs(tag - reference) < near]
+    return max(close, key=lambda i: scores[i], default=-1)
+
+
+def read_at(joint, valid):
+    """Where a joint of an arm is read: 0 wrist, 1 elbow, 2 shoulder, 3 neck, 4 pelvis; -1: the mean, none is valid."""
+    order = [joint, *(site for site in range(5) if site != joint)]
+    return next((site for site in order if valid[site]), -1)
+
+
+# -- orpm_ae_ablation -------------------------------------------------------------------------------------
+
+
+def error_down_the_tree(error, depth):
+    """The root mean square error of a joint so many bones from the pelvis, each off by `error`, independently."""
+    return error * np.sqrt(depth)
+
+
+def found_and_right(errors, found):
+    """MPJPE over the people who were found, and the % of all people's joints that are found and within 150 mm."""
+    errors, found = np.asarray(errors, float), np.asarray(found, bool)
+    return errors[found].mean(), 100 * ((errors < 150) & found[:, None]).mean()
+
+
+def cost_of_a_tag(gap, score):
+    """What the public codes' assignment pays to give a detection with such a gap of tags to a person."""
+    return 100 * np.round(gap) - score

@@ -6,6 +6,7 @@ run that was killed continues from its last checkpoint with exactly the numbers 
 """
 
 import io
+import logging
 import os
 import pickle
 import sys
@@ -125,6 +126,7 @@ def fit(
 
     if out is not None:
         _require_writable(out)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it names the precision at each start
     fabric = Fabric(
         accelerator=device,
         devices=int(os.environ.get("LOCAL_WORLD_SIZE", 1)),  # set by torchrun

@@ -1,5 +1,6 @@
 """The solutions that readers are measured by, against the library and against numbers from the papers."""
 
+import itertools
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 
 from mp3d import exercises
 from mp3d.camera import Camera, project
-from mp3d.codings import affinity, anchors, depth, heatmaps, orpm, translation
+from mp3d.codings import affinity, anchors, depth, heatmaps, orpm, tags, translation
 from mp3d.codings.grid import Grid
 from mp3d.data import coco, human36m, jta
 from mp3d.data.writers import coco as coco_writer
@@ -22,7 +23,7 @@ from mp3d.metrics.pck import AUC_THRESHOLDS, auc3d
 from mp3d.metrics.roots import pcod
 from mp3d.papers import pinet, smap
 from mp3d.papers.threedmppe import Outputs, ThreeDMPPEConfig, decode, distance
-from mp3d.skeletons import SMAP15
+from mp3d.skeletons import MPI17, SMAP15
 from mp3d.synthetic.body import ray_capsule
 from mp3d.synthetic.render import _nearest
 
@@ -238,3 +239,44 @@ def test_the_ablations_solutions_are_those_of_the_library():
     errors = np.full((1, 14), 75.0)
     assert exercises.auc_of_constant(75) == pytest.approx(auc3d(errors))
     assert exercises.auc_of_constant(0) == pytest.approx(100 * 30 / 31)
+
+
+def test_orpm_aes_solutions_are_those_of_the_library():
+    line, on = Grid(8, 1, 4), torch.ones(1, 2, 3, dtype=torch.bool)
+    uv = torch.full((1, 2, 3, 2), 2.0)
+    uv[:, 1, :, 0] = 22.0
+    maps = torch.zeros(1, 3, 1, 8)
+    for gap in (0.0, 1.0, 2.5):
+        maps[..., 5] = gap
+        found = tags.loss(maps, uv, on, line)
+        assert exercises.push_of_two(gap) == pytest.approx(found["push"].item())
+        assert found["pull"].item() == 0
+        maps[:, 1:, 0, 5] = 0
+        one = tags.loss(maps, uv[:, 1:], on[:, 1:], line)
+        assert exercises.pull_of_one(gap, 3) == pytest.approx(one["pull"].item(), abs=1e-6)
+    assert exercises.next_joint([0.1, 0.8, 3.0], [0.5, 0.9, 1.0], 0.0) == 1
+    assert exercises.next_joint([2.0], [1.0], 0.0) == -1
+    arm = [MPI17.index(j) for j in ("r_wrist", "r_elbow", "r_shoulder", "neck", "pelvis")]
+    grid, uv = Grid(40, 40, 4), torch.full((1, 17, 2), 2.0)
+    uv[0, :, 0] = torch.arange(17) * 8 + 2.0
+    maps, mean = torch.zeros(17, 3, 40, 40), torch.zeros(17, 3)
+    for joint in range(3):
+        for valid in itertools.product([False, True], repeat=5):
+            known = torch.zeros(1, 17, dtype=torch.bool)
+            known[0, [site for site, good in zip(arm, valid) if good]] = True
+            known[0, MPI17.index("head")] = True  # so that there is somebody
+            site = orpm.read(maps, uv, known, grid, "paper", mean)[1][0, arm[joint]].item()
+            assert (arm.index(site) if site >= 0 else -1) == exercises.read_at(joint, valid)
+
+
+def test_its_ablations_solutions_are_those_of_the_library():
+    rng = np.random.default_rng(0)
+    steps = torch.from_numpy(rng.normal(0, 20 / 3**0.5, (20_000, 17, 3))).float()
+    wrist, shoulder = MPI17.index("l_wrist"), MPI17.index("l_shoulder")
+    off = orpm.from_bones(steps).square().sum(-1).mean(0).sqrt()
+    assert off[wrist].item() == pytest.approx(exercises.error_down_the_tree(20, 5), rel=0.02)
+    assert off[shoulder].item() == pytest.approx(exercises.error_down_the_tree(20, 3), rel=0.02)
+    off = [[50], [100], [200], [400]]
+    assert exercises.found_and_right(off, [1, 1, 1, 1]) == pytest.approx((187.5, 50))
+    assert exercises.found_and_right(off, [1, 1, 0, 0]) == pytest.approx((75, 50))
+    assert exercises.cost_of_a_tag(0.4, 0.9) < exercises.cost_of_a_tag(0.1, 0.8) < exercises.cost_of_a_tag(0.6, 0.9)

@@ -31,7 +31,7 @@ LAYERS = [
     {"scene"},
     {"batch"},
     {"data", "synthetic"},
-    {"codings"},
+    {"codings", "canvas"},
     {"nn"},
     {"training"},
     {"papers"},

@@ -97,6 +97,7 @@ def loss(
     labelled: Bool[Tensor, "B P J"],
     grid: Grid,
     sigma: float | int = 1.0,
+    variant: Literal["paper", "public"] = "paper",
 ) -> dict[str, Float[Tensor, ""]]:
     """Pull a person's tags to their mean, push the means of people apart (ORPM-AE eq. 1 and 2).
 
@@ -105,13 +106,21 @@ def loss(
     read at the true cells of joints that are labelled and on the map; people without one do not count. Both are means
     over the pictures, where one without people has 0, and with one person push is 0.
 
-    Newell's code has exp(-d^2) / (2 N (N - 1)) instead: the same for two people if sigma^2 is 1/2.
+    "public": both public codes, Newell's and HigherHRNet's, have exp(-d^2) for the kernel and 2 N (N - 1) for N^2, so
+    1/2 where all tags are equal; for two people it is the paper's with sigma^2 = 1/2. (Newell's adds 1e-6 to what it
+    divides by.)
+
+    Parameters
+    ----------
+    sigma : of "paper"; "public" has none
 
     Raises
     ------
-    BadInput : maps of another size than the grid, a sigma that is not positive
+    BadInput : maps of another size than the grid, a sigma that is not positive, an unknown variant
     """
     grid.check(maps, "tags.loss")
+    if variant not in ("paper", "public"):
+        raise BadInput("tags.loss", "variant", repr(variant), "'paper' or 'public'")
     if not sigma > 0:
         raise BadInput("tags.loss", "sigma", sigma, "a positive number")
     cells, inside = grid.cells(uv)
@@ -123,8 +132,9 @@ def loss(
     mean = (tags * counts).sum(-1) / joints
     pull = ((tags - mean[..., None]).square() * counts).sum(-1) / joints
     pairs = there[:, :, None] & there[:, None] & ~torch.eye(there.shape[1], dtype=torch.bool, device=maps.device)
-    near = torch.exp(-(mean[:, :, None] - mean[:, None]).square() / (2 * sigma**2)) * pairs
-    return {"pull": (pull.sum(-1) / people).mean(), "push": (near.sum((1, 2)) / people**2).mean()}
+    twice, by = (2 * sigma**2, people**2) if variant == "paper" else (1, (2 * people * (people - 1)).clamp(min=1))
+    near = torch.exp(-(mean[:, :, None] - mean[:, None]).square() / twice) * pairs
+    return {"pull": (pull.sum(-1) / people).mean(), "push": (near.sum((1, 2)) / by).mean()}
 
 
 def group(

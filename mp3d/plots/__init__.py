@@ -16,6 +16,7 @@ from mp3d.plots.charts import (
 from mp3d.plots.codings import curves, gammas
 from mp3d.plots.joints import joint_sets, lens_gap, neck_rule, side_by_side, source_map
 from mp3d.plots.lessons import hand_check, joint_chart
+from mp3d.plots.orpm_ae import orpm_sheet, readout_steps
 from mp3d.plots.pictures import drawn_people, layers, overlay, sheet
 from mp3d.plots.protocols import matching, poses_by_hand, protocol_slide, threshold_curve
 from mp3d.plots.smap import association_picture, maps_sheet, ordinal, root_depths
@@ -46,10 +47,12 @@ __all__ = [
     "matching",
     "neck_rule",
     "ordinal",
+    "orpm_sheet",
     "over_time",
     "overlay",
     "poses_by_hand",
     "protocol_slide",
+    "readout_steps",
     "root_depths",
     "scene_2d",
     "scene_sheet",

@@ -61,11 +61,17 @@ def gain_by_joint(df: pd.DataFrame, unit: str = "3DPCK, points") -> go.Figure:
     return checked(fig, "gain_by_joint")
 
 
-def forest(df: pd.DataFrame, title: str = "difference in MPJPE (mm)") -> go.Figure:
+def forest(
+    df: pd.DataFrame, title: str = "difference in MPJPE (mm)", here: str = "duet", data: str = "MuPoTS-3D"
+) -> go.Figure:
     """Differences with their intervals, one below the other; a line at zero.
 
     Columns: label, difference, low, high; optional: table (groups the lines), paper (an open diamond). A difference
     whose interval lies across zero is drawn hollow.
+
+    Parameters
+    ----------
+    here, data : what is measured on, by us and by the paper
     """
     need(df, "forest", "label", "difference", "low", "high")
     df = df.iloc[::-1]
@@ -78,10 +84,10 @@ def forest(df: pd.DataFrame, title: str = "difference in MPJPE (mm)") -> go.Figu
     marker = {"color": np.where(clear, BLUE, "white").tolist(), "size": 11, "line": {"color": BLUE, "width": 2}}
     fig.add_scatter(
         x=f32(df["difference"]), y=y, mode="markers", marker=marker, error_x=_bars(df, "difference") | {"color": BLUE},
-        name="here, duet (hollow: across zero)",
+        name=f"here, {here} (hollow: across zero)",
     )  # fmt: skip
     if "paper" in df and df["paper"].notna().any():
-        fig.add_scatter(x=f32(df["paper"]), y=y, mode="markers", marker=PAPER, name="paper, MuPoTS-3D")
+        fig.add_scatter(x=f32(df["paper"]), y=y, mode="markers", marker=PAPER, name=f"paper, {data}")
     return checked(fig, "forest")
 
 

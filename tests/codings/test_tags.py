@@ -86,21 +86,49 @@ def plain_loss(maps, uv, labelled, sigma):
     """Equations 1 and 2 of ORPM-AE, one picture after the other."""
     pull, push = [], []
     for b in range(len(uv)):
-        people = []
-        for p in range(uv.shape[1]):
-            own = []
-            for j in range(uv.shape[2]):
-                u, v = uv[b, p, j].tolist()
-                if labelled[b, p, j] and 0 <= u < 64 and 0 <= v < 48:
-                    own.append(maps[b, j, int(v // 4), int(u // 4)].item())
-            if own:
-                people.append(np.array(own))
+        people = own_tags(maps[b], uv[b], labelled[b])
         n = max(len(people), 1)
         pull.append(sum(((own - own.mean()) ** 2).mean() for own in people) / n)
         means = [own.mean() for own in people]
         pairs = [(a, b) for i, a in enumerate(means) for k, b in enumerate(means) if i != k]
         push.append(sum(math.exp(-((a - b) ** 2) / (2 * sigma**2)) for a, b in pairs) / n**2)
     return np.mean(pull), np.mean(push)
+
+
+def own_tags(maps, uv, labelled):
+    """The tags of each person of one picture who has any, at the cells of their joints."""
+    people = []
+    for at, shown in zip(uv.tolist(), labelled.tolist()):
+        own = [
+            maps[j, int(v // 4), int(u // 4)].item()
+            for j, (u, v) in enumerate(at)
+            if shown[j] and 0 <= u < 64 and 0 <= v < 48
+        ]
+        if own:
+            people.append(np.array(own))
+    return people
+
+
+def newell(people, eps=1e-6):
+    """pull and push of one picture as pose-ae-train has them."""
+    n, push = len(people), 0.0
+    pull = sum(((own - own.mean()) ** 2).mean() for own in people) / (n + eps)
+    for one in people:
+        for other in people:
+            push += math.exp(-((one.mean() - other.mean()) ** 2))
+    return pull, 0.5 * (push - n) / ((n - 1) * n + eps)
+
+
+def higher_hrnet(people):
+    """pull and push of one picture as HigherHRNet's code has them."""
+    n = len(people)
+    if n == 0:
+        return 0.0, 0.0
+    pull = sum(((own - own.mean()) ** 2).mean() for own in people)
+    if n == 1:
+        return pull, 0.0
+    push = sum(math.exp(-((one.mean() - other.mean()) ** 2)) for one in people for other in people) - n
+    return pull / n, 0.5 * push / ((n - 1) * n)
 
 
 def people_with(*means, joints=4):
@@ -132,8 +160,6 @@ class TestLoss:
     def test_two_people_apart(self):
         terms = tags.loss(*people_with(5, 7), GRID)
         assert terms["push"].item() == pytest.approx(0.5 * math.exp(-2)) and round(terms["push"].item(), 4) == 0.0677
-        newell = 0.5 * math.exp(-4)  # exp(-d^2) / 2, the same at sigma^2 = 1/2
-        assert tags.loss(*people_with(5, 7), GRID, 0.5**0.5)["push"].item() == pytest.approx(newell)
 
     def test_one_tag_of_k_is_off(self):
         maps, uv, labelled = people_with(2.0, joints=5)
@@ -172,6 +198,47 @@ class TestLoss:
         wide = tags.loss(3 * maps, uv, labelled, GRID, 3)  # in another unit
         assert wide["pull"].item() == pytest.approx(9 * base["pull"].item())
         assert wide["push"].item() == pytest.approx(base["push"].item())
+
+    @given(seed=seeds)
+    def test_the_public_variant_equals_both_public_codes(self, seed):
+        """Newell's up to the 1e-6 that it adds to what it divides by."""
+        uv, labelled = crowd(seed, batch=3, people=4, joints=5)
+        labelled[0, 1:] = False
+        maps = torch.randn(3, 5, 12, 16)
+        terms = tags.loss(maps, uv, labelled, GRID, variant="public")
+        each = [own_tags(maps[b], uv[b], labelled[b]) for b in range(3)]
+        for code, digits in ((newell, 1e-5), (higher_hrnet, 1e-6)):
+            pull, push = np.mean([code(people) for people in each], 0)
+            assert terms["pull"].item() == pytest.approx(pull, rel=digits, abs=1e-7)
+            assert terms["push"].item() == pytest.approx(push, rel=digits, abs=1e-7)
+
+    @pytest.mark.parametrize("people", [1, 2, 5])
+    def test_all_tags_equal_in_the_public_variant(self, people):
+        terms = tags.loss(*people_with(*[3.0] * people), GRID, variant="public")
+        assert terms["pull"] == 0 and terms["push"].item() == pytest.approx(0.5 * (people > 1))
+
+    def test_of_two_people_the_public_variant_is_the_paper_s_at_another_width(self):
+        public = tags.loss(*people_with(5, 7), GRID, variant="public")["push"].item()
+        assert public == pytest.approx(0.5 * math.exp(-4))
+        assert tags.loss(*people_with(5, 7), GRID, 0.5**0.5)["push"].item() == pytest.approx(public)
+        three = people_with(5, 7, 8)  # 2 N (N - 1) = 12 against N^2 = 9
+        public, paper = tags.loss(*three, GRID, variant="public"), tags.loss(*three, GRID, 0.5**0.5)
+        assert 12 * public["push"].item() == pytest.approx(9 * paper["push"].item())
+        assert public["pull"] == paper["pull"]
+
+    @pytest.mark.parametrize("people", [0, 1])
+    def test_nobody_and_one_alone_in_the_public_variant(self, people):
+        """Finite, and with a gradient, where N (N - 1) is 0."""
+        maps = torch.randn(2, 4, 12, 16, requires_grad=True)
+        uv = torch.tensor([2.0, 6, 10, 14]).expand(2, people, 2, 4).mT.contiguous()
+        terms = tags.loss(maps, uv, torch.ones(2, people, 4, dtype=torch.bool), GRID, variant="public")
+        (terms["pull"] + terms["push"]).backward()
+        assert terms["push"] == 0 and (terms["pull"] > 0) == (people == 1)
+        assert maps.grad.isfinite().all() and maps.grad.any() == (people == 1)
+
+    def test_an_unknown_variant(self, unchecked):
+        with pytest.raises(BadInput, match="variant: found 'newell', expected 'paper' or 'public'"):
+            tags.loss(*people_with(1, 2), GRID, variant="newell")
 
     def test_bad_input(self):
         maps, uv, labelled = people_with(1, 2)

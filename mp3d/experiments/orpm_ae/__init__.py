@@ -1,0 +1,1 @@
+"""ORPM-AE's tables and figures as experiments."""
