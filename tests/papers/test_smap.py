@@ -307,6 +307,18 @@ def test_without_multiscale_only_the_finest_counts():
     assert smap.loss([[right, wrong]], _nothing(1), config)["loss"].item() > 0
 
 
+def test_the_root_weighs_as_much_with_normalisation_as_without():
+    """Before a camera whose f is the canvas' width the two maps are one, and so must their losses be."""
+    batch = crowd(2, seed=3, scenes=2)
+    batch = replace(batch, k=batch.k.clone().index_fill_(1, torch.tensor([0, 1]), float(CANVAS.canvas[0])))
+    found = {}
+    for form in ("released", "none"):
+        config = replace(CANVAS, normalisation=form, loss="released")
+        maps = exact(batch, config)._replace(roots=torch.full((2, 1, 40, 64), 5000.0))
+        found[form] = smap.loss([[maps]], smap.targets(batch, config), config)["root"].item()
+    assert found["released"] == pytest.approx(found["none"]) and found["none"] > 0
+
+
 # ---- reading ------------------------------------------------------------------------------------
 
 

@@ -188,12 +188,14 @@ def _terms(maps: Maps, wanted: Maps, targets: Targets, config: SMAPConfig, fines
 
 
 def _root(roots: Tensor, targets: Targets, config: SMAPConfig) -> Tensor:
-    """L1 at the true roots: the sum over a picture's people, m ("paper"); the mean over all people, cm/px."""
+    """L1 at the true roots: the sum over a picture's people, m ("paper"); the mean over all people, cm/px.
+
+    Depth without normalisation counts as if f were the canvas' width, so that it weighs as much as with it.
+    """
     at = targets.root.isfinite()
     grid = Grid(roots.shape[3], roots.shape[2], STRIDE)
     found = depth.read_root(roots.float(), targets.root_uv.where(at[..., None], 0.0), grid)
     gap = (found - targets.root).abs().where(at, 0.0)
     if config.loss == "paper":
         return 1e-3 * gap.sum(1).mean()
-    per_pixel = config.canvas[0] if config.normalisation != "none" else 1
-    return UNITS["root"] / per_pixel * gap.sum() / at.sum().clamp(min=1)
+    return UNITS["root"] / config.canvas[0] * gap.sum() / at.sum().clamp(min=1)
