@@ -53,13 +53,13 @@ def reading(number: int, picture: int, runs: int) -> tuple[dict[str, float], int
     own = 10.0 * torch.arange(number)[None]
     maps = orpm_ae.Maps(goal.heatmaps, goal.bones, tags.encode(moved.uv, moved.labelled, own, grid))
     mean = orpm_ae.mean_vectors(lambda _: batch, PAPER, 1)
-    found = orpm_ae.detect(maps, canvas, grid)
+    found = orpm_ae.detect(maps, canvas, PAPER)
     (chosen,) = tags.group(found.peaks, found.tags)
     uv, score, cell = found.peaks.take(0, chosen)
     centre = grid.centres(cell).where(chosen[..., None] >= 0, torch.nan)[None]
     pose = orpm_ae.poses(orpm.read(maps.bones / orpm_ae.METRES, centre, score[None], grid, "paper", mean)[0], PAPER)
     ways = {
-        "detection": lambda: orpm_ae.detect(maps, canvas, grid),
+        "detection": lambda: orpm_ae.detect(maps, canvas, PAPER),
         "group": lambda: tags.group(found.peaks, found.tags),
         "Hungarian": lambda: tags.group(found.peaks, found.tags, "hungarian"),
         "read-out": lambda: orpm.read(maps.bones, centre, score[None], grid, "paper", mean),

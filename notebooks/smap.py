@@ -41,6 +41,7 @@ import torch
 
 from mp3d import exercises, plots
 from mp3d.codings import affinity, depth
+from mp3d.experiments import shown
 from mp3d.experiments.smap import networks, show, steps, tables
 from mp3d.experiments.pinet import spread
 from mp3d.notebook import begin, exercise, source, table
@@ -105,7 +106,7 @@ print("d_cons:", allowed, "px; penalty of 192 px:", affinity.penalty(np.array([1
 source(smap.targets)
 
 # %% tags=["nbval-ignore-output"]
-batch = networks.test_pictures("duet", run.profile)[12][1][:1]
+batch = shown.test_pictures("duet", run.profile)[12][1][:1]
 run.picture(show.true_maps(batch, PROFILES[run.profile].config), "targets", "What the maps should be.")
 
 # %% [markdown]
@@ -233,7 +234,7 @@ run.judge("smap", failures, "F5.")
 # %% tags=["nbval-ignore-output"]
 run.show(show.order(model, run.profile), "order", "A test picture of `duet`, from above.")
 words = "Table 1 on `studio`: errors in mm, PCOD in %."
-run.table(show.activities(worlds["studio"]), words, "studio", number, "mean over an activity's test videos")
+run.table(shown.activities(worlds["studio"]), words, "studio", number, "mean over an activity's test videos")
 run.judge("smap", worlds["studio"], "T1.")
 run.table(show.means(worlds["solo"], ["mpjpe", "rt_error", "recall"]), "Table 10 on `solo`, mm and %.", "solo", number)
 run.judge("smap", worlds["solo"], "T10.")
@@ -256,9 +257,9 @@ if data != "synthetic":
 # a network of the `paper` profile is read the same way. Without a file, a test picture stands in.
 
 # %% tags=["nbval-ignore-output"]
-image, camera = show.own(picture, focal, batch)
+image, camera = shown.own(picture, focal, batch)
 people = model.predict(image, camera)
-run.picture(show.drawn(image, people), "own", ", ".join(f"{p.root[2] / 1000:.1f} m" for p in people) or "nobody found")
+run.picture(shown.drawn(image, people), "own", ", ".join(f"{p.root[2] / 1000:.1f} m" for p in people) or "nobody found")
 run.judge("smap", None, "F1.", "F2.", "F7.")
 
 # %% [markdown]

@@ -135,7 +135,9 @@ for world, df in readings.items():
 # %% tags=["nbval-ignore-output"]
 shown = pd.concat([show.differences(df, "dapa", ["pck2d"]).assign(table=world) for world, df in readings.items()])
 run.show(
-    plots.forest(shown, "DAPA less variant, 2DPCK (points)"), "readings", "What each way of reading costs or gives."
+    plots.forest(shown, "DAPA less variant, 2DPCK (points)", "both worlds"),
+    "readings",
+    "What each way of reading costs or gives.",
 )
 
 # %% tags=["nbval-ignore-output"]

@@ -20,12 +20,12 @@ from mp3d.skeletons import MPI17, Skeleton
 
 Readout = Literal["paper", "mehta", "naive"]
 
-# From the extremity up the tree, in which order a limb's sites are tried (ORPM-AE section 3.2).
-_LIMBS = [
+LIMBS = [
     f"{side}_{a} {side}_{b} {side}_{c}".split()
     for side in "rl"
     for a, b, c in (("wrist", "elbow", "shoulder"), ("ankle", "knee", "hip"))
 ] + [["head_top", "head"]]
+"""From the extremity up the tree, the order in which a limb's sites are tried (ORPM-AE section 3.2)."""
 
 
 def tree_sum(values: Float[Tensor, "*people J C"], parents: Sequence[int]) -> Float[Tensor, "*people J C"]:
@@ -82,15 +82,15 @@ def sites(skeleton: Skeleton = MPI17) -> Bool[Tensor, "J J"]:
     leg, 4 of the two joints of MPI17's head (3 where the set has one alone), 3 of the spine, 2 of neck and pelvis.
     Our choice: the joint itself, which ORPM's formula leaves out for the spine though ORPM-AE reads it there.
     """
-    order = _order(skeleton, "paper")
-    return torch.stack([(order == s).any(1) for s in range(len(skeleton))], 1)
+    tried = order(skeleton, "paper")
+    return torch.stack([(tried == s).any(1) for s in range(len(skeleton))], 1)
 
 
 @cache
-def _order(skeleton: Skeleton, readout: Readout) -> Int[Tensor, "J S"]:
+def order(skeleton: Skeleton, readout: Readout) -> Int[Tensor, "J S"]:
     """The sites of each joint in the order in which they are tried, padded with -1."""
     neck, pelvis = skeleton.index("neck"), skeleton.index("pelvis")
-    limbs = [[skeleton.index(joint) for joint in limb if joint in skeleton.joints] for limb in _LIMBS]
+    limbs = [[skeleton.index(joint) for joint in limb if joint in skeleton.joints] for limb in LIMBS]
     rows = []
     for joint in range(len(skeleton)):
         limb = next((limb for limb in limbs if joint in limb), [])
@@ -186,11 +186,11 @@ def read(
     if readout not in ("paper", "mehta", "naive"):
         raise BadInput("read", "readout", repr(readout), "'paper', 'mehta' or 'naive'")
     _check("read", uv, skeleton)
-    order = _order(skeleton, readout).to(uv.device)
+    sequence = order(skeleton, readout).to(uv.device)
     cells, ok = grid.cells(uv)
     ok = ok & (found if found.dtype == torch.bool else found > t_c)
-    tried = order.clamp(min=0)
-    valid = ok[..., tried] & (order >= 0)
+    tried = sequence.clamp(min=0)
+    valid = ok[..., tried] & (sequence >= 0)
     person = ok.any(-1)
     if readout != "naive":
         clear = _clear(cells, ok, sites(skeleton).to(uv.device), t_d)  # ... P J S

@@ -40,6 +40,8 @@ METRES = 1e-3
 """Bones are learned in metres, so that they are of the size of heatmaps (our choice)."""
 QUIET = 0.1
 """Deviation of an untrained network's maps, about: most cells hold nothing (our choice)."""
+GROUPS = 8
+"""Of channels that are normalised together (our choice)."""
 MOST = 30
 """Detections of a joint type that are kept (public code)."""
 
@@ -58,32 +60,42 @@ def _choices(config: Any, *fields: str) -> None:
 class ORPMAEConfig:
     """The network and its targets; the defaults are the paper's, and where it is silent the public code's or ours."""
 
-    stacks: int = 4
-    width: int = 256
+    stacks: int = 4  # section 4
+    width: int = 256  # channels (public code)
     increase: int = 128  # channels that each halving adds (public code)
-    depth: int = 4  # halvings
-    norm: Literal["group", "none"] = "group"  # after each convolution but the first; the public code has none
+    depth: int = 4  # halvings (public code)
+    norm: Literal["group", "none"] = "group"  # after each convolution but the first (our choice; public code: none)
     canvas: tuple[int, int] = (512, 512)  # px, width and height of the network's input (public code)
     relative: Literal["parent", "pelvis"] = "parent"  # what a joint's vector begins at (section 3.1)
-    orpm: Literal["masked", "literal"] = "masked"  # where pose maps are compared: where written, or everywhere
-    push: Literal["paper", "public"] = "paper"  # the kernel of the tags' loss, see `codings.tags.loss`
-    sigma: float | int = 2.0  # cells, of heatmaps; the public code's at 128 cells
-    hidden: bool = True  # whether joints that are not seen are drawn into heatmaps
-    radius: int = 1  # cells, of the squares that bones are written into
-    weights: tuple[float | int, ...] = (1.0, 1.0, 1e-3)  # of heatmaps, pose maps, tags (equation 3)
+    # Pose maps are compared where something is written (our choice), or everywhere, as section 3.4 has it.
+    orpm: Literal["masked", "literal"] = "masked"
+    push: Literal["paper", "public"] = "paper"  # equation 2, or the public codes' kernel, see `codings.tags.loss`
+    push_sigma: float | int = 1.0  # sigma of equation 2 (our choice)
+    heatmap_sigma: float | int = 2.0  # cells (public code, at 128 cells)
+    hidden: bool = True  # whether joints that are not seen are drawn into heatmaps (our choice)
+    radius: int = 1  # cells, of the squares that bones are written into (our choice)
+    weights: tuple[float | int, ...] = (1.0, 1.0, 1e-3)  # lambdas of heatmaps, pose maps, tags (our choice)
+    t_det: float | int = 0.1  # least height of a heatmap's peak (our choice)
 
     def __post_init__(self):
         for field in ("canvas", "weights"):
             object.__setattr__(self, field, tuple(getattr(self, field)))  # a file gives a list
         _choices(self, "norm", "relative", "orpm", "push")
-        multiple = STRIDE * 2**self.depth
+        multiple = STRIDE * 2 ** max(self.depth, 0)
         if len(self.canvas) != 2 or any(side < 1 or side % multiple for side in self.canvas):
             raise BadInput("ORPMAEConfig", "canvas", self.canvas, f"width and height, multiples of {multiple}")
-        if len(self.weights) != 3 or min(self.weights) < 0:
+        if len(self.weights) != 3 or not all(weight >= 0 for weight in self.weights):
             raise BadInput("ORPMAEConfig", "weights", self.weights, "three numbers, none below 0")
-        for field in ("stacks", "width", "sigma"):
+        for field in ("stacks", "width", "depth", "push_sigma", "heatmap_sigma"):
             if not getattr(self, field) > 0:
                 raise BadInput("ORPMAEConfig", field, getattr(self, field), "a positive number")
+        for field in ("increase", "radius", "t_det"):
+            if not getattr(self, field) >= 0:
+                raise BadInput("ORPMAEConfig", field, getattr(self, field), "0 or more")
+        for field, least in (("width", 2 * GROUPS if self.norm == "group" else 4), ("increase", GROUPS)):
+            found = getattr(self, field)
+            if (self.norm == "group" or field == "width") and (found % least or found < 0):
+                raise BadInput("ORPMAEConfig", field, found, f"a multiple of {least}")
 
     @property
     def grid(self) -> Grid:
@@ -91,8 +103,11 @@ class ORPMAEConfig:
         return Grid.over(*self.canvas, STRIDE)
 
 
-SMALL = ORPMAEConfig(stacks=3, width=64, increase=32, depth=3, canvas=(160, 96), sigma=1.1, weights=(1.0, 0.1, 1e-2))
-"""Maps of 40 x 24 cells, for pictures of a few hundred pixels."""
+SMALL = ORPMAEConfig(
+    stacks=3, width=64, increase=32, depth=3, canvas=(160, 96), heatmap_sigma=1.1, weights=(1.0, 0.1, 1e-2)
+)
+"""Maps of 40 x 24 cells, for pictures of a few hundred pixels. Other weights than the default's: in a
+short trial with those heatmaps and tags were learned more slowly, and poses no better."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +185,9 @@ def targets(batch: Batch, config: ORPMAEConfig) -> Targets:
     drawn = labelled if config.hidden else batch.visibility == VISIBLE
     stored = METRES * vectors(batch.xyz, config)
     bones, mask = orpm.encode(stored, batch.uv, labelled, batch.xyz[:, :, ROOT, 2], grid, config.radius)
-    return Targets(heatmaps.encode(batch.uv, drawn, grid, config.sigma, "cell"), bones, mask, batch.uv, labelled)
+    return Targets(
+        heatmaps.encode(batch.uv, drawn, grid, config.heatmap_sigma, "cell"), bones, mask, batch.uv, labelled
+    )
 
 
 # --------------------------------------------------------------------------------------------------
@@ -189,7 +206,7 @@ def loss(outputs: list[Maps], goal: Targets, config: ORPMAEConfig) -> dict[str, 
         heat, bones, tag = (x.float() for x in maps)
         off = (bones - goal.bones).square().sum(2)
         where = goal.mask if config.orpm == "masked" else torch.ones_like(goal.mask)
-        ae = tags.loss(tag, goal.uv, goal.labelled, config.grid, variant=config.push)
+        ae = tags.loss(tag, goal.uv, goal.labelled, config.grid, config.push_sigma, config.push)
         each = {
             "heatmaps": (heat - goal.heatmaps).square().mean(),
             "bones": (off * where).sum() / (3 * where.sum().clamp(min=1)),
@@ -206,7 +223,7 @@ def loss(outputs: list[Maps], goal: Targets, config: ORPMAEConfig) -> dict[str, 
 
 def normed(channels: int, out: int) -> nn.Sequential:
     """3x3, group normalisation, ReLU: batches are small, and the public code's plain layers learn slowly."""
-    return nn.Sequential(nn.Conv2d(channels, out, 3, padding=1), nn.GroupNorm(8, out), nn.ReLU(inplace=True))
+    return nn.Sequential(nn.Conv2d(channels, out, 3, padding=1), nn.GroupNorm(GROUPS, out), nn.ReLU(inplace=True))
 
 
 class Network(nn.Module):
@@ -304,20 +321,17 @@ class Detections:
             raise BadInput(path, "file", str(error)[:200], "detections that mp3d wrote") from error
 
 
-def detect(maps: Maps, canvas: Canvas, grid: Grid, threshold: float | int = 0.1) -> Detections:
+def detect(maps: Maps, canvas: Canvas, config: ORPMAEConfig) -> Detections:
     """The peaks of the heatmaps, with their tags and with the bones in their cells (sections 3.3 and 3.5).
 
     A peak whose tag or bones are not finite is none.
 
-    Parameters
-    ----------
-    threshold : of a heatmap's height
-
     Raises
     ------
-    BadInput : maps of another size than the grid
+    BadInput : maps of another size than the configuration's
     """
-    peaks = heatmaps.peaks(maps.heatmaps.float(), grid, MOST, threshold, window=5 if grid.width >= 128 else 3)
+    grid = config.grid
+    peaks = heatmaps.peaks(maps.heatmaps.float(), grid, MOST, config.t_det, window=5 if grid.width >= 128 else 3)
     tag = tags.read(maps.tags.float(), peaks.cell, grid)
     picture, _, _ = at = peaks.found.nonzero(as_tuple=True)
     row, column = peaks.cell[at].unbind(-1)
@@ -354,7 +368,7 @@ def decode(
     if len(cameras) != len(peaks.found):
         raise BadInput("orpm_ae.decode", "cameras", len(cameras), f"{len(peaks.found)}, one a picture")
     groups = tags.group(peaks, found.tags, reading.grouping, reading.near)
-    most = max(1, *(len(group) for group in groups), 1)
+    most = max([len(group) for group in groups], default=0) or 1
     uv = peaks.uv.new_full((len(groups), most, JOINTS, 2), torch.nan)
     centre, score = uv.clone(), uv[..., 0].nan_to_num(0.0)
     for b, group in enumerate(groups):
@@ -394,19 +408,24 @@ class ORPMAE(nn.Module):
         self.network = Network(config)
         self.register_buffer("mean", torch.zeros(JOINTS, 3))  # mm
 
-    def maps(self, images: UInt8[Tensor, "B 3 h w"], stack: int = -1, chunk: int = 16) -> tuple[Maps, Canvas]:
-        """The maps of one stack, of pictures of any one size, `chunk` at a time; BadInput where they are none."""
+    def maps(self, images: UInt8[Tensor, "B 3 h w"], chunk: int = 16) -> tuple[list[Maps], Canvas]:
+        """The maps of every stack, of pictures of any one size, `chunk` at a time; BadInput where they are none."""
         images, canvas = fit_canvas(images.to(self.mean.device), self.config.canvas)
         training = self.training
         self.eval()
         with torch.inference_mode():
-            parts = [self.network(some)[stack] for some in images.split(chunk)]
+            parts = [self.network(some) for some in images.split(chunk)]
         self.train(training)
-        return Maps(*(torch.cat(part).float().clone() for part in zip(*parts, strict=True))), canvas
+        stacks = [
+            Maps(*(torch.cat(part).float().clone() for part in zip(*stack, strict=True)))
+            for stack in zip(*parts, strict=True)
+        ]
+        return stacks, canvas
 
-    def detect(self, images: UInt8[Tensor, "B 3 h w"], stack: int = -1) -> Detections:
-        """What is kept of the maps of pictures: see `Detections`."""
-        return detect(*self.maps(images, stack), self.config.grid)
+    def detect(self, images: UInt8[Tensor, "B 3 h w"]) -> list[Detections]:
+        """What is kept of the maps of pictures, by stack; the last one's count. See `Detections`."""
+        stacks, canvas = self.maps(images)
+        return [detect(maps, canvas, self.config) for maps in stacks]
 
     def people(
         self, found: Detections, cameras: Float[Tensor, "B 4"], reading: Reading = Reading()
@@ -418,7 +437,7 @@ class ORPMAE(nn.Module):
         self, images: UInt8[Tensor, "B 3 h w"], cameras: Float[Tensor, "B 4"], reading: Reading = Reading()
     ) -> list[list[Person]]:
         """Everyone in every picture (RGB), in `MPI17`, mm. `cameras`: fx, fy, cx, cy in px of each."""
-        return self.people(self.detect(images), cameras, reading)
+        return self.people(self.detect(images)[-1], cameras, reading)
 
     def predict(self, image: UInt8[np.ndarray, "h w 3"], camera: Camera | None = None) -> list[Person]:
         """The people in one picture, in `MPI17`, mm.

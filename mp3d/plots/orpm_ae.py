@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mp3d.errors import BadInput
 from mp3d.plots.pictures import drawn_people, overlay, sheet
-from mp3d.plots.style import BLUE, GREY, INK, PEOPLE, VERMILION, checked, f32, figure, need
+from mp3d.plots.style import BLUE, GREY, INK, ORANGE, PEOPLE, VERMILION, checked, f32, figure, need
 from mp3d.skeletons import MPI17
 
 _SCALE = 3  # px of a tile for one of the network's
@@ -143,8 +143,8 @@ def readout_steps(
         fig.add_scatter(
             x=u, y=v, mode="lines", line={"color": colour, "width": wide}, hoverinfo="skip", showlegend=False
         )
-    for ends, colour, dash, name in ((truth, BLUE, "dot", "true bone"), (bone, BLUE, "solid", "bone that is read")):
-        line = {"color": colour, "width": 6, "dash": dash}
+    for ends, colour, wide, name in ((truth, ORANGE, 14, "true bone"), (bone, BLUE, 5, "bone that is read")):
+        line = {"color": colour, "width": wide}
         fig.add_scatter(x=f32(ends[:, 0]), y=f32(ends[:, 1]), mode="lines", line=line, name=name)
     drawn = len(fig.data)
     first = _tried(people[person], walk, len(walk), width, height)
@@ -165,6 +165,9 @@ def readout_steps(
         "pad": {"t": 8},
         "currentvalue": {"visible": False},
     }
+    run = {"frame": {"duration": 1500, "redraw": True}, "transition": {"duration": 0}}
+    play = {"label": "play", "method": "animate", "args": [None, run]}
+    fig.update_layout(updatemenus=[{"type": "buttons", "buttons": [play], "x": 1, "y": 1.02, "yanchor": "bottom"}])
     fig.update_layout(sliders=[slider], margin={"l": 45, "r": 45, "t": 40, "b": 70}, legend={"y": 1.0})
     fig.update_xaxes(range=[0, 2.1 * width], visible=False)
     fig.update_yaxes(range=[height, 0], visible=False, scaleanchor="x")

@@ -16,10 +16,10 @@ from mp3d.data.writers import human36m as human36m_files
 from mp3d.data.writers import mupots as mupots_files
 from mp3d.data.writers import panoptic as panoptic_files
 from mp3d.errors import MissingData
+from mp3d.experiments import shown
 from mp3d.experiments.codings.crowds import crowd
 from mp3d.experiments.orpm_ae import networks, show, tables
 from mp3d.experiments.pinet import spread
-from mp3d.experiments.smap.networks import test_pictures as smaps_pictures
 from mp3d.papers import orpm_ae
 from mp3d.papers.orpm_ae import ORPMAE, PROFILES, SMALL, Reading
 from mp3d.scene import ABSENT, HIDDEN
@@ -44,7 +44,7 @@ def exact(batch: Batch, config=CONFIG) -> orpm_ae.Detections:
     goal = orpm_ae.targets(moved, config)
     own = 10.0 * torch.arange(moved.uv.shape[1]).float().expand(len(batch), -1)
     tag = tags.encode(moved.uv, moved.labelled, own, config.grid)
-    return orpm_ae.detect(orpm_ae.Maps(goal.heatmaps, goal.bones, tag), canvas, config.grid)
+    return orpm_ae.detect(orpm_ae.Maps(goal.heatmaps, goal.bones, tag), canvas, config)
 
 
 def test_errors_are_told_apart_by_the_state_of_the_true_joint(people):
@@ -80,19 +80,24 @@ def test_all_tables_at_smoke_size(keep):
     """Every study runs from training to its table; a second call trains nothing and gives the same."""
     study = tables.stacks("smoke", keep)
     whole = tables.named(study.table(workers=1), "smoke")
-    assert set(whole["variant"]) == {"1-HG", "2-HG", "full", "stack1", *tables.READINGS}
+    assert set(whole["variant"]) == {"1-HG", "2-HG", "full", "stack1", "1-HG_naive", *tables.READINGS}
     for other in ("paper", "2-HG"):
         one, same = (whole[whole["variant"] == v].set_index("scene")["precision"] for v in ("full", other))
         pd.testing.assert_series_equal(one, same)
     assert not tables.stacks("smoke", keep).missing()
     changed = tables.changes("smoke", keep)
-    assert set(changed.table(workers=1)["variant"]) == {"1-HG", *networks.CHANGES}
-    assert list(keep.glob("orpm-ae-studio-smoke-0-*/seen-P1-1.npz"))
+    of_one = ["1-HG", *networks.CHANGES]
+    assert set(spread(changed.table(workers=1))["variant"]) == {*of_one, *(f"{name}_naive" for name in of_one)}
+    assert len(list(keep.glob("orpm-ae-studio-smoke-0-*/seen-P1-*-2.npz"))) == 1  # of the second stack
+    alone = spread(tables.alone("smoke", keep).table(workers=1))
+    assert set(alone["variant"]) == {"full", "full_naive"} and len(show.means(alone)) == 2
+    assert set(show.choices(whole).index.get_level_values(0)) == set(show.CHOICES)
     noisy = spread(tables.tag_noise("smoke", keep).table(workers=1))
     assert set(noisy["variant"]) == {"greedy", "hungarian"}
     curves = show.noise_curves(noisy)
     assert set(curves["x"]) == set(tables.NOISE) and (curves["low"] <= curves["high"]).all()
-    levels = tables.levels("smoke", 0, keep, 1.0)
+    assert (noisy["lost_0.0"] == 0).all() and noisy["lost_0.5"].notna().all()
+    levels = tables.levels("smoke", [0], keep, 1.0)
     assert list(levels.columns) == ["scene", "reading", "hidden", "cut", "mpjpe"]
     assert {"panel", "series", "x", "value"} <= set(show.level_curves(levels))
 
@@ -101,9 +106,9 @@ def test_a_network_looks_once(keep, monkeypatch):
     first = tables.seen("1-HG", "studio", "smoke", 0, keep)
     monkeypatch.setattr(ORPMAE, "detect", lambda *_: pytest.fail("it looked again"))
     again = tables.seen("1-HG", "studio", "smoke", 0, keep)
-    assert list(first) == [scene for scene, _ in smaps_pictures("studio", "smoke")]
-    for scene, found in first.items():
-        assert torch.equal(found.peaks.found, again[scene].peaks.found)
+    assert list(first) == [scene for scene, _ in shown.test_pictures("studio", "smoke")]
+    for scene, (found,) in first.items():
+        assert torch.equal(found.peaks.found, again[scene][0].peaks.found)
 
 
 def test_networks_are_named_after_what_decides_them(keep):
@@ -115,6 +120,13 @@ def test_networks_are_named_after_what_decides_them(keep):
 def test_a_longer_training_lowers_its_rate_at_the_same_parts():
     size = networks.resized(PROFILES["paper"], 0.001)
     assert size.fit.steps == 240 and size.fit.milestones == (70, 200, 220)
+    assert networks.resized(PROFILES["cpu"], 0.1).fit.warmup == PROFILES["cpu"].fit.warmup // 10
+
+
+def test_pose_maps_weigh_the_same_in_what_is_compared():
+    sizes = networks.bones_size("studio", "cpu")
+    for name in ("pelvis", "literal"):
+        assert networks.CHANGES[name][1] * sizes[name] == pytest.approx(1, abs=0.05)
 
 
 def test_levels_are_curves_of_those_who_lost_little_else():
@@ -147,7 +159,7 @@ def test_the_spread_of_tags_by_hand(people, monkeypatch):
     own = torch.tensor([-1.0, 0.0, 1.0]).expand(len(people), -1)
     tag = tags.encode(moved.uv, moved.labelled, own, CONFIG.grid, radius=0)
     empty = torch.zeros(len(people), 17, 3, CONFIG.grid.height, CONFIG.grid.width)
-    monkeypatch.setattr(ORPMAE, "maps", lambda *_: (orpm_ae.Maps(tag, empty, tag), canvas))
+    monkeypatch.setattr(ORPMAE, "maps", lambda *_: ([orpm_ae.Maps(tag, empty, tag)], canvas))
     found = show.tag_spread(model, people)
     assert found["between"] == pytest.approx(1, abs=0.15)  # a few cells are shared
     assert found["within"] < 0.15

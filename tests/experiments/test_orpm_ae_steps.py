@@ -14,7 +14,7 @@ from mp3d.papers.orpm_ae import ORPMAEConfig, Reading
 from mp3d.scene import VISIBLE
 from mp3d.skeletons import MPI17
 
-CONFIG = ORPMAEConfig(canvas=(256, 192), sigma=1.1)
+CONFIG = ORPMAEConfig(canvas=(256, 192), heatmap_sigma=1.1)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_the_walk_ends_where_the_joint_is_read():
         own = 10.0 * torch.arange(5.0)[None]
         maps = orpm_ae.Maps(goal.heatmaps, goal.bones, tags.encode(one.uv, one.labelled, own, CONFIG.grid))
         maps.heatmaps[:, ::3] *= 0  # what was not found
-        found = orpm_ae.detect(maps, Canvas((1.0, 1.0), (0, 0), 256), CONFIG.grid)
+        found = orpm_ae.detect(maps, Canvas((1.0, 1.0), (0, 0), 256), CONFIG)
         people = tags.group(found.peaks, found.tags)[0]
         _, score, cell = found.peaks.take(0, people)
         uv = CONFIG.grid.centres(cell).float()[None]

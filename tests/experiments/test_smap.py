@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from mp3d.batch import Batch
+from mp3d.experiments import scores, shown
 from mp3d.experiments import threedmppe as crops
 from mp3d.experiments.codings.crowds import crowd
 from mp3d.experiments.pinet import spread
-from mp3d.experiments.smap import cost, networks, scores, show, tables
+from mp3d.experiments.smap import cost, networks, show, tables
 from mp3d.experiments.smap.cost import exact_maps
 from mp3d.papers import smap
 from mp3d.papers.smap import PROFILES, SMALL
@@ -199,7 +200,7 @@ def test_activities_are_means_of_their_videos():
         {"variant": "smap", "seed": 0, "scene": f"P{i}", "n": 5, "mpjpe": 10.0 * i, "rt_error": 1.0, "pcod": 90.0}
         for i in range(1, 10)
     ]
-    found = show.activities(pd.DataFrame(rows))
+    found = shown.activities(pd.DataFrame(rows))
     assert found.loc[("mpjpe", "smap")].to_dict() == {
         "haggling": 15, "mafia": 35, "ultimatum": 55, "pizza": 75, "average": 45,
     }  # fmt: skip
@@ -211,15 +212,15 @@ def test_a_picture_of_ones_own_is_read_or_named(tmp_path, batch):
     from mp3d.errors import BadInput, MissingData
 
     Image.fromarray(np.zeros((30, 50, 3), np.uint8)).save(tmp_path / "a.png")
-    image, camera = show.own(str(tmp_path / "a.png"), 0, batch)
+    image, camera = shown.own(str(tmp_path / "a.png"), 0, batch)
     assert image.shape == (30, 50, 3) and camera.fx == 50 and camera.cx == 25
-    assert show.own(str(tmp_path / "a.png"), 80.0, batch)[1].fx == 80
-    assert show.own("", 0, batch)[0].shape == (40, 64, 3)
+    assert shown.own(str(tmp_path / "a.png"), 80.0, batch)[1].fx == 80
+    assert shown.own("", 0, batch)[0].shape == (40, 64, 3)
     with pytest.raises(MissingData, match=r"none\.jpg"):
-        show.own(str(tmp_path / "none.jpg"), 0, batch)
+        shown.own(str(tmp_path / "none.jpg"), 0, batch)
     (tmp_path / "b.jpg").write_text("no picture")
     with pytest.raises(BadInput, match=r"b\.jpg"):
-        show.own(str(tmp_path / "b.jpg"), 0, batch)
+        shown.own(str(tmp_path / "b.jpg"), 0, batch)
 
 
 def test_differences_are_of_pairs():

@@ -63,12 +63,12 @@ def exact(batch: Batch, config: ORPMAEConfig = CANVAS, centre="cell") -> tuple[M
     moved, canvas = on_canvas(batch, config.canvas)
     goal = orpm_ae.targets(moved, config)
     own = 10.0 * torch.arange(batch.uv.shape[1]).expand(len(batch), -1)
-    heat = heatmaps.encode(moved.uv, moved.labelled, config.grid, config.sigma, centre)
+    heat = heatmaps.encode(moved.uv, moved.labelled, config.grid, config.heatmap_sigma, centre)
     return Maps(heat, goal.bones, tags.encode(moved.uv, moved.labelled, own, config.grid)), canvas
 
 
 def detected(batch: Batch, config: ORPMAEConfig = CANVAS, centre="cell") -> Detections:
-    return orpm_ae.detect(*exact(batch, config, centre), config.grid)
+    return orpm_ae.detect(*exact(batch, config, centre), config)
 
 
 def read(found: Detections, k=K, config=CANVAS, **reading) -> list:
@@ -491,7 +491,7 @@ def test_detections_of_nobody_are_nobody():
     (heat, bones, tag), canvas = exact(stars(-900, 900))
     for column, own in ((4, 70.0), (10, 70.0), (60, 0.0)):
         heat[0, WRIST, 35, column], tag[0, WRIST, 35, column] = 0.9, own
-    found = orpm_ae.detect(Maps(heat, bones, tag), canvas, CANVAS.grid)
+    found = orpm_ae.detect(Maps(heat, bones, tag), canvas, CANVAS)
     assert found.peaks.found.sum() == 2 * 17 + 3
     people = read(found)
     assert len(people) == 2
@@ -502,7 +502,7 @@ def test_detections_of_nobody_are_nobody():
 def test_of_more_detections_than_are_kept_the_best_stay():
     (heat, bones, tag), canvas = exact(stars(-900, 900))
     heat[0, KNEE, ::4, ::4] = 0.5
-    found = orpm_ae.detect(Maps(heat, bones, tag), canvas, CANVAS.grid)
+    found = orpm_ae.detect(Maps(heat, bones, tag), canvas, CANVAS)
     assert found.peaks.found.shape == (1, 17, MOST) and found.peaks.found[0, KNEE].all()
     for person in read(found):
         np.testing.assert_allclose(pose(person), STAR, atol=0.01)
@@ -511,7 +511,7 @@ def test_of_more_detections_than_are_kept_the_best_stay():
 @pytest.mark.parametrize("value", [0.0, torch.nan, torch.inf])
 def test_maps_without_a_peak_are_nobody(value):
     maps, canvas = exact(stars(-900, 900))
-    found = orpm_ae.detect(Maps(*(torch.full_like(part, value) for part in maps)), canvas, CANVAS.grid)
+    found = orpm_ae.detect(Maps(*(torch.full_like(part, value) for part in maps)), canvas, CANVAS)
     assert not found.peaks.found.any() and found.bones.shape == (0, 17, 3)
     assert read(found) == read(found, readout="mehta", grouping="hungarian") == []
 
@@ -520,7 +520,7 @@ def test_maps_without_a_peak_are_nobody(value):
 def test_one_map_that_is_nan_costs_that_joint_s_detection_alone(part):
     maps, canvas = exact(stars(-900, 900))
     getattr(maps, part)[:, WRIST] = torch.nan
-    found = orpm_ae.detect(maps, canvas, CANVAS.grid)
+    found = orpm_ae.detect(maps, canvas, CANVAS)
     assert found.peaks.found.sum() == 32 and found.bones.isfinite().all()
     for person in read(found):
         np.testing.assert_allclose(pose(person), STAR, atol=0.01)
@@ -530,7 +530,7 @@ def test_one_map_that_is_nan_costs_that_joint_s_detection_alone(part):
 def test_detections_whose_bones_are_nan_are_none():
     maps, canvas = exact(stars(-900, 900))
     maps.bones[..., : CANVAS.grid.width // 2] = torch.nan  # where the first person stands
-    (person,) = read(orpm_ae.detect(maps, canvas, CANVAS.grid))
+    (person,) = read(orpm_ae.detect(maps, canvas, CANVAS))
     np.testing.assert_allclose(pose(person), STAR, atol=0.01)
 
 
@@ -549,7 +549,7 @@ def test_who_fits_nowhere_before_the_camera_is_nobody():
 def test_maps_of_another_size_are_refused():
     maps, canvas = exact(stars(0))
     with pytest.raises(BadInput, match="maps"):
-        orpm_ae.detect(maps, canvas, SMALL.grid)
+        orpm_ae.detect(maps, canvas, SMALL)
 
 
 # ---- files of detections ------------------------------------------------------------------------
@@ -689,7 +689,7 @@ def test_a_saved_network_is_the_same_and_another_configuration_is_refused(model,
     model.save(tmp_path / "network.pt")
     again = orpm_ae.ORPMAE.load(tmp_path / "network.pt", TINY)
     images = _small().image
-    for one, other in zip(again.maps(images)[0], model.maps(images)[0]):
+    for one, other in zip(again.maps(images)[0][-1], model.maps(images)[0][-1]):
         torch.testing.assert_close(one, other)
     assert torch.equal(again.mean, model.mean) and model.mean.any()
     with pytest.raises(BadInput, match="stacks"):
@@ -699,7 +699,7 @@ def test_a_saved_network_is_the_same_and_another_configuration_is_refused(model,
 def test_maps_of_each_stack_a_few_pictures_at_a_time(model):
     images = _small().image
     model.train()
-    (last, canvas), (few, _), (first, _) = model.maps(images), model.maps(images, chunk=3), model.maps(images, 0)
+    ((first, last), canvas), ((_, few), _) = model.maps(images), model.maps(images, chunk=3)
     assert model.training and canvas == fit_canvas(images, TINY.canvas)[1]
     model.eval()
     torch.testing.assert_close(last, few)
@@ -736,7 +736,15 @@ def test_one_picture_of_ones_own(unchecked, model):
         {"weights": (1, 1, -1)},
         {"stacks": 0},
         {"width": 0},
-        {"sigma": float("nan")},
+        {"width": 24},
+        {"increase": 4},
+        {"increase": -8},
+        {"depth": 0},
+        {"radius": -1},
+        {"t_det": -0.1},
+        {"weights": (1, float("nan"), 1)},
+        {"push_sigma": float("nan")},
+        {"heatmap_sigma": 0},
     ],
 )
 def test_a_configuration_says_what_is_wrong(unchecked, change):

@@ -21,11 +21,12 @@ import mp3d.papers.orpm_ae
 import mp3d.skeletons
 import mp3d.synthetic
 import mp3d.training
+from mp3d.canvas import on_canvas
 from mp3d.data.panoptic import TEST_CAMERAS
 from mp3d.data.pictures import FileStream
 from mp3d.errors import MissingData
-from mp3d.experiments.smap import real
-from mp3d.experiments.smap.networks import MIRRORS, device
+from mp3d.experiments import real
+from mp3d.experiments.shown import MIRRORS, device
 from mp3d.papers import orpm_ae
 from mp3d.papers.orpm_ae import ORPMAE, PROFILES, ORPMAEConfig, Profile
 from mp3d.study import digest, share
@@ -40,13 +41,14 @@ TRAINING = (
 
 STACKS = {"smoke": (1, 2), "cpu": (1, 2, 3), "gpu": (1, 2, 3, 4), "paper": (1, 2, 3, 4)}
 """Networks of Table 1; the last is the full one."""
-CHANGES: dict[str, dict] = {
-    "pelvis": {"relative": "pelvis"},
-    "literal": {"orpm": "literal"},
-    "public_push": {"push": "public"},
-    "seen_only": {"hidden": False},
+CHANGES: dict[str, tuple[dict, float]] = {
+    "pelvis": ({"relative": "pelvis"}, 0.33),
+    "literal": ({"orpm": "literal"}, 7.0),
+    "public_push": ({"push": "public"}, 1.0),
+    "seen_only": ({"hidden": False}, 1.0),
 }
-"""What the ablation changes in the network of one stack."""
+"""What the ablation changes in the network of one stack, and by what the weight of pose maps goes with it, so that
+their loss stays as large: vectors from the pelvis are longer, and most cells are empty (`bones_size` measures both)."""
 
 
 def config(variant: str, profile: str) -> ORPMAEConfig:
@@ -55,15 +57,33 @@ def config(variant: str, profile: str) -> ORPMAEConfig:
     if variant == "full":
         return replace(base, stacks=STACKS[profile][-1])
     if variant in CHANGES:
-        return replace(base, stacks=1, **CHANGES[variant])
+        change, factor = CHANGES[variant]
+        heat, bones, tags = base.weights
+        return replace(base, stacks=1, weights=(heat, factor * bones, tags), **change)
     return replace(base, stacks=int(variant.removesuffix("-HG")))
 
 
 def resized(size: Profile, budget: float | int) -> Profile:
     """The profile with its training steps multiplied; the rate falls at the same parts of them."""
     steps = max(1, round(size.fit.steps * budget))
-    drops = tuple(round(milestone * steps / size.fit.steps) for milestone in size.fit.milestones)
-    return replace(size, fit=replace(size.fit, steps=steps, milestones=drops, every=max(1, steps // 10)))
+    times = steps / size.fit.steps
+    drops, warmup = tuple(round(drop * times) for drop in size.fit.milestones), round(size.fit.warmup * times)
+    fit = replace(size.fit, steps=steps, milestones=drops, warmup=warmup, every=max(1, steps // 10))
+    return replace(size, fit=fit)
+
+
+def bones_size(world: str, profile: str, pictures: int = 64) -> dict[str, float]:
+    """What a network that says 0 would pay for pose maps, as a factor on that of the paper's form; the weights of
+    `CHANGES` undo it."""
+    size = PROFILES[profile]
+    batch = Stream(world, 0, size.width, size.height, pictures, block=pictures)(0)
+    paid = {}
+    for name in ("1-HG", "pelvis", "literal"):
+        what = config(name, profile)
+        goal = orpm_ae.targets(on_canvas(batch, what.canvas)[0], what)
+        where = goal.mask.sum() if what.orpm == "masked" else goal.mask.numel()
+        paid[name] = (goal.bones.square().sum() / (3 * where)).item()
+    return {name: value / paid["1-HG"] for name, value in paid.items()}
 
 
 def place(variant: str, world: str, profile: str, seed: int, keep: Path, budget: float | int = 1.0) -> Path:
@@ -94,7 +114,7 @@ def for_data(
 
     Parameters
     ----------
-    data, kind : of `smap.real.load_train`
+    data, kind : of `real.load_train`
     """
     try:
         shots, _ = real.load_train(data, kind)

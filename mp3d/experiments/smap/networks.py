@@ -28,13 +28,13 @@ import mp3d.papers.smap
 import mp3d.skeletons
 import mp3d.synthetic
 import mp3d.training
-from mp3d.batch import Batch
 from mp3d.canvas import fit_canvas, on_canvas
 from mp3d.codings import depth
 from mp3d.codings.grid import Grid
 from mp3d.data.pictures import FileStream
 from mp3d.errors import MissingData
-from mp3d.experiments.smap import real
+from mp3d.experiments import real
+from mp3d.experiments.shown import MIRRORS, device
 from mp3d.papers import smap
 from mp3d.papers.smap import PROFILES, SMAP, Profile, SMAPConfig
 from mp3d.papers.smap.network import TYPICAL
@@ -42,7 +42,7 @@ from mp3d.papers.smap.targets import STRIDE, metric, normalised
 from mp3d.study import digest, share
 from mp3d.synthetic.render import Pictures, render
 from mp3d.synthetic.stream import Stream
-from mp3d.synthetic.worlds import films, takes
+from mp3d.synthetic.worlds import takes
 from mp3d.training import fit, load_model, save_model
 
 TRAINING = (
@@ -65,11 +65,6 @@ VARIANTS: dict[str, dict] = {
 """Networks of Tables 3 and 11, and one of ours, as changes of the profile's configuration."""
 OTHERS = 1_000_000
 """Added to a stream's seed for the pictures that RefineNet learns from; drawn ones the network has never seen."""
-
-
-def device() -> str:
-    """Where networks are trained and tested."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def resized(size: Profile, budget: float) -> Profile:
@@ -99,10 +94,6 @@ def trained(variant: str, world: str, profile: str, seed: int, keep: Path, budge
     return SMAP.load(stored, config).to(device())
 
 
-MIRRORS = {"mupots3d": "duet", "panoptic": "studio", "h36m": "solo"}
-"""The world that mirrors each data set."""
-
-
 def for_data(data: Path | str, kind: str, profile: str, seed: int, keep: Path, budget: float) -> tuple[SMAP, str]:
     """The network for a real test set, and what it was trained on.
 
@@ -124,23 +115,6 @@ def for_data(data: Path | str, kind: str, profile: str, seed: int, keep: Path, b
         plain = FileStream(shots, seed + OTHERS, *size.config.canvas, size.batch, augment=False)
         smap.train(pictures, plain, size.config, size, seed, place).save(place / "network.pt")
     return SMAP.load(place / "network.pt", size.config).to(device()), kind + (" and coco" if flat else "")
-
-
-@lru_cache(maxsize=8)
-def test_pictures(world: str, profile: str, split: str = "test") -> list[tuple[str, Batch]]:
-    """The world's test videos, some frames of each: the same for every network and seed."""
-    size = PROFILES[profile]
-    videos = films(world, seed=0, split=split, frames=FRAMES[profile][world])
-    return [(film.sequence[0], render(film, size.width, size.height, seed=1).batch) for film in videos]
-
-
-FRAMES = {
-    "smoke": {"duet": 1, "studio": 1, "solo": 1},
-    "cpu": {"duet": 10, "studio": 10, "solo": 10},
-    "gpu": {"duet": 40, "studio": 40, "solo": 40},
-    "paper": {"duet": 40, "studio": 40, "solo": 40},
-}
-"""Pictures of each test video."""
 
 
 # --------------------------------------------------------------------------------------------------

@@ -8,22 +8,21 @@ import pandas as pd
 import plotly.graph_objects as go
 import torch
 from jaxtyping import UInt8
-from PIL import Image
 
 from mp3d import plots
 from mp3d.batch import Batch
 from mp3d.camera import Camera
 from mp3d.canvas import fit_canvas, on_canvas
-from mp3d.errors import BadInput, MissingData
+from mp3d.experiments import scores
 from mp3d.experiments import threedmppe as crops
-from mp3d.experiments.smap import scores, tables
+from mp3d.experiments.shown import test_pictures
+from mp3d.experiments.smap import tables
 from mp3d.experiments.smap.cost import exact_maps
-from mp3d.experiments.smap.networks import test_pictures, trained, trained_dense
+from mp3d.experiments.smap.networks import trained, trained_dense
 from mp3d.experiments.smap.steps import HEIGHT, WIDTH, Case
 from mp3d.papers.smap import SMAP, Maps, Reading, SMAPConfig
 from mp3d.papers.smap.targets import PICKED
-from mp3d.scene import Person
-from mp3d.skeletons import SMAP15, Skeleton
+from mp3d.skeletons import SMAP15
 from mp3d.study import difference, interval, matrix, summary
 
 METHODS = {"smap": "SMAP", "threedmppe": "3DMPPE", "fit_t": "FitT", "k_alone": "k alone", "dense": "dense depth"}
@@ -114,20 +113,6 @@ def root_depths(profile: str, seed: int, keep: Path, budget: float) -> pd.DataFr
     return pd.concat(rows).sort_values("variant", key=lambda v: v.map(order), kind="stable", ignore_index=True)
 
 
-def activities(table: pd.DataFrame, metrics: Sequence[str] = ("mpjpe", "rt_error", "pcod")) -> pd.DataFrame:
-    """Table 1: mean of the test videos of each activity, and of the four, by metric and method."""
-    some = table.assign(activity=[_ACTIVITY.get(scene, "others") for scene in table["scene"]])
-    long = some.melt(["variant", "activity"], list(metrics), "metric")
-    wide = long.pivot_table(index=["metric", "variant"], columns="activity", values="value", sort=False)
-    names = [name for name in ("haggling", "mafia", "ultimatum", "pizza") if name in wide]
-    return wide[names].assign(average=wide[names].mean(axis=1)).rename_axis(["metric", "method"])
-
-
-_ACTIVITY = {"P1": "haggling", "P2": "haggling", "P3": "mafia", "P4": "mafia", "P5": "ultimatum", "P6": "ultimatum"}
-_ACTIVITY |= {"P7": "pizza", "P8": "pizza"}
-"""Videos of `studio` that mirror Panoptic's four test activities (`synthetic.worlds.STUDIO`)."""
-
-
 def order(model: SMAP, profile: str, world: str = "duet", video: int = 12) -> go.Figure:
     """The first picture of a test video from above, true and found; D13 has three people."""
     batch = test_pictures(world, profile)[video][1][:1]
@@ -136,44 +121,6 @@ def order(model: SMAP, profile: str, world: str = "duet", video: int = 12) -> go
     camera = Camera(*batch.k[0].double().tolist(), width, height)
     image = batch.image[0].permute(1, 2, 0).numpy()
     return plots.ordinal(image, camera, people.true[:, scores.ROOT], {"SMAP": people.pred[:, scores.ROOT]})
-
-
-def own(picture: str, focal: float | int, batch: Batch) -> tuple[UInt8[np.ndarray, "H W 3"], Camera]:
-    """A file of the reader's with its camera, or the first picture of a batch where there is no file.
-
-    Parameters
-    ----------
-    focal : px of the file; 0: its width
-
-    Raises
-    ------
-    MissingData : there is no such file
-    BadInput : it is no picture, or a negative focal length
-    """
-    if not picture:
-        height, width = batch.image.shape[2:]
-        return batch.image[0].permute(1, 2, 0).numpy(), Camera(*batch.k[0].double().tolist(), width, height)
-    path = Path(picture).expanduser()
-    if not path.is_file():
-        raise MissingData(f"{path}: there is no such picture")
-    if focal < 0:
-        raise BadInput("picture", "focal", focal, "px, or 0 for the picture's width")
-    try:
-        image = np.asarray(Image.open(path).convert("RGB"))
-    except OSError as error:
-        raise BadInput(path, "file", str(error), "a picture that Pillow can read") from error
-    height, width = image.shape[:2]
-    focal = focal or width
-    return image, Camera(focal, focal, width / 2, height / 2, width, height)
-
-
-def drawn(
-    image: UInt8[np.ndarray, "h w 3"], people: Sequence[Person], skeleton: Skeleton = SMAP15
-) -> UInt8[np.ndarray, "_ _ 3"]:
-    """The picture with its people; joints that were not found in it are marked as hidden ones are."""
-    uv = np.stack([p.uv for p in people]) if people else np.zeros((0, len(skeleton), 2))
-    seen = np.stack([p.visibility for p in people]) if people else np.zeros((0, len(skeleton)), np.uint8)
-    return plots.drawn_people(image, uv, seen, skeleton, scale=max(1, 512 // image.shape[1]))
 
 
 def differences(table: pd.DataFrame, full: str, metrics: Sequence[str]) -> pd.DataFrame:

@@ -15,18 +15,20 @@ import torch
 
 import mp3d.camera
 import mp3d.codings.translation
+import mp3d.experiments.scores
+import mp3d.experiments.shown
 import mp3d.experiments.smap.networks
-import mp3d.experiments.smap.scores
 import mp3d.metrics
 import mp3d.papers.threedmppe
 import mp3d.skeletons
 from mp3d.batch import Batch
 from mp3d.codings import translation
+from mp3d.experiments import real
 from mp3d.experiments import threedmppe as crops
 from mp3d.experiments.pinet import checked_budget, seed_range
-from mp3d.experiments.smap import real
-from mp3d.experiments.smap.networks import PROFILES, TRAINING, VARIANTS, for_data, test_pictures, trained, trained_dense
-from mp3d.experiments.smap.scores import ROOT, People, row
+from mp3d.experiments.scores import ROOT, People, row
+from mp3d.experiments.shown import test_pictures
+from mp3d.experiments.smap.networks import PROFILES, TRAINING, VARIANTS, for_data, trained, trained_dense
 from mp3d.papers.smap import SMAP, Reading, SMAPConfig
 from mp3d.papers.threedmppe import ThreeDMPPE
 from mp3d.scene import NATIVE, VISIBLE, Person
@@ -72,7 +74,8 @@ def study(
     name: str, run: Callable, what: Sequence[str], profile: str, keep: Path, budget: float, seed: int, seeds: int
 ) -> Study:
     """A `Study` with one unit for each of `what` and each seed."""
-    code = (sys.modules[__name__], mp3d.experiments.smap.networks, mp3d.experiments.smap.scores, *TRAINING)
+    code = (sys.modules[__name__], mp3d.experiments.smap.networks, mp3d.experiments.scores, *TRAINING)
+    code += (mp3d.experiments.shown,)
     code += (*crops.TRAINING, crops, mp3d.metrics, mp3d.camera, mp3d.skeletons, mp3d.codings.translation)
     jobs = {one: Job(one, profile, checked_budget(budget), str(keep)) for one in what}
     size = PROFILES[profile]
@@ -131,22 +134,30 @@ def run_readings(job: Job, seed: int) -> pd.DataFrame:
 def _read(
     model: SMAP, pictures: Sequence[tuple[str, Batch]], ways: dict[str, Reading], plain: bool = True
 ) -> pd.DataFrame:
+    """A row a video: of the paper's reading, where `plain`, and columns "metric@reading"."""
     rows = []
     for scene, batch in pictures:
-        kept: dict[tuple, tuple] = {}
-
-        def people(reading: Reading, batch: Batch = batch, kept: dict = kept) -> list[list[Person]]:
-            seen = (reading.scales, reading.flip)
-            if seen not in kept:
-                kept[seen] = model.maps(batch.image, reading)
-            return model.people(*kept[seen], batch.k, reading)
-
-        one = row(scene, batch, people(Reading()))
-        rows.append(one if plain else {"scene": scene, "n": one["n"]})
-        for name, reading in ways.items():
-            found = row(scene, batch, people(reading))
-            rows[-1] |= {f"{key}@{name}": value for key, value in found.items() if key not in ("scene", "n")}
+        found = _ways(model, batch.image, batch.k, {"": Reading()} | ways)
+        scored = {name: row(scene, batch, people) for name, people in found.items()}
+        rows.append(scored[""] if plain else {"scene": scene, "n": scored[""]["n"]})
+        for name in ways:
+            rows[-1] |= {f"{key}@{name}": value for key, value in scored[name].items() if key not in ("scene", "n")}
     return pd.DataFrame(rows)
+
+
+def _ways(
+    model: SMAP, images: torch.Tensor, k: torch.Tensor, ways: dict[str, Reading]
+) -> dict[str, list[list[Person]]]:
+    """Everyone in the pictures by each reading; those that read the same maps share them, and equal ones are one."""
+    maps: dict[tuple, tuple] = {}
+    people: dict[Reading, list[list[Person]]] = {}
+    for reading in ways.values():
+        seen = (reading.scales, reading.flip)
+        if seen not in maps:
+            maps[seen] = model.maps(images, reading)
+        if reading not in people:
+            people[reading] = model.people(*maps[seen], k, reading)
+    return {name: people[reading] for name, reading in ways.items()}
 
 
 # ---- Tables 1, 2, 6 to 10, Figure 4: against others ---------------------------------------------
@@ -257,15 +268,12 @@ def on_data(
     found, folder = {}, Path(data).expanduser()
     for kind, shots in real.load_test(folder).items():
         model, seen = for_data(folder, kind, profile, seed, keep, budget)
-        parts = []
-        for name, reading in ways.items():
 
-            def predict(images: torch.Tensor, k: torch.Tensor, reading: Reading = reading, model: SMAP = model):
-                return model.estimate(images, k, reading)
+        def predict(images: torch.Tensor, k: torch.Tensor, model: SMAP = model) -> dict[str, list[list[Person]]]:
+            return _ways(model, images, k, ways)
 
-            parts.append(real.evaluate(predict, shots, kind, *model.config.canvas, name, seed))
-        found[kind] = pd.concat(parts, ignore_index=True)
-        found[kind].attrs["protocol"] = f"trained on {seen}; {parts[0].attrs['protocol']}"
+        found[kind] = real.evaluate(predict, shots, kind, *model.config.canvas, seed)
+        found[kind].attrs["protocol"] = f"trained on {seen}; {found[kind].attrs['protocol']}"
     return found
 
 

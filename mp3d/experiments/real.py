@@ -2,7 +2,7 @@
 
     tests = real.load_test(folder)                      # "mupots3d", "panoptic", "h36m": what is there
     shots, flat = real.load_train(folder, "mupots3d")   # for pictures.FileStream: with 3D poses, and COCO
-    table = real.evaluate(model.estimate, tests["mupots3d"], "mupots3d", 832, 512)
+    table = real.evaluate(lambda *seen: {"smap": model.estimate(*seen)}, tests["mupots3d"], "mupots3d", 832, 512)
 
 The tables are those of a study, a row a video (Human3.6M: an action), so that the claims which are judged on synthetic
 pictures are judged on these too. The paper's figures are plain means, of MuPoTS-3D's videos, of Panoptic's activities;
@@ -37,8 +37,9 @@ from mp3d.skeletons import MPI17, SMAP15
 
 KINDS = ("mupots3d", "panoptic", "h36m")
 """Data sets by their ids in the manifest."""
-Predict = Callable[[UInt8[Tensor, "B 3 H W"], Float[Tensor, "B 4"]], list[list[Person]]]
-"""Pictures and their fx, fy, cx, cy to people with px of these pictures, in `SMAP15` or `MPI17`."""
+Predict = Callable[[UInt8[Tensor, "B 3 H W"], Float[Tensor, "B 4"]], dict[str, list[list[Person]]]]
+"""Pictures and their fx, fy, cx, cy to people with px of these pictures, in `SMAP15` or `MPI17`, by variant: what
+differs after the network can share one look."""
 
 NECK, TOP = SMAP15.index("neck"), SMAP15.index("head_top")
 NOWHERE = 1e50
@@ -107,33 +108,31 @@ def load_train(data: Path | str, kind: str) -> tuple[list[Shot], list[Shot]]:
 
 
 def evaluate(
-    predict: Predict,
-    shots: Sequence[Shot],
-    kind: str,
-    width: int,
-    height: int,
-    variant: str = "smap",
-    seed: int = 0,
-    batch: int = 16,
+    predict: Predict, shots: Sequence[Shot], kind: str, width: int, height: int, seed: int = 0, batch: int = 16
 ) -> pd.DataFrame:
-    """`score` of what a network says of these pictures.
+    """`score` of what a network says of these pictures, in each of its variants.
 
     Parameters
     ----------
     predict : sees `batch` pictures at a time
     width, height : px of the canvas
     """
-    people = []
+    people: dict[str, list[list[Person]]] = {}
     for start in range(0, len(shots), batch):
         some = [pictures.place(shot, width, height) for shot in shots[start : start + batch]]
         seen = Batch.of([placed.scene for placed in some])
         with torch.inference_mode():
-            found = predict(seen.image, seen.k)
-        if len(found) != len(some):
-            raise BadInput("real.evaluate", "predict", f"people of {len(found)} pictures", f"{len(some)}, as it got")
-        for placed, persons in zip(some, found, strict=True):
-            people.append([replace(person, uv=placed.to_file(person.uv)) for person in persons])
-    return score(shots, people, kind, variant, seed)
+            ways = predict(seen.image, seen.k)
+        for name, found in ways.items():
+            if len(found) != len(some):
+                raise BadInput("real.evaluate", name, f"people of {len(found)} pictures", f"{len(some)}, as it got")
+            for placed, persons in zip(some, found, strict=True):
+                moved = [replace(person, uv=placed.to_file(person.uv)) for person in persons]
+                people.setdefault(name, []).append(moved)
+    parts = [score(shots, found, kind, name, seed) for name, found in people.items()]
+    whole = pd.concat(parts, ignore_index=True)
+    whole.attrs["protocol"] = parts[0].attrs["protocol"]
+    return whole
 
 
 def score(
@@ -169,7 +168,7 @@ def score(
 
 def _check(kind: str) -> None:
     if kind not in KINDS:
-        raise BadInput("smap.real", "kind", repr(kind), f"one of {', '.join(KINDS)}")
+        raise BadInput("real", "kind", repr(kind), f"one of {', '.join(KINDS)}")
 
 
 def _as_seen(person: Person) -> Person:

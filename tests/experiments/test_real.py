@@ -13,7 +13,8 @@ from mp3d.data.writers import muco as muco_files
 from mp3d.data.writers import mupots as mupots_files
 from mp3d.data.writers import panoptic as panoptic_files
 from mp3d.errors import BadInput, MissingData
-from mp3d.experiments.smap import real, tables
+from mp3d.experiments import real
+from mp3d.experiments.smap import tables
 from mp3d.metrics import mupots as official
 from mp3d.metrics import panoptic as protocol
 from mp3d.papers.smap import Reading
@@ -100,7 +101,7 @@ def changed(predict, change):
 def run(tests, kind, change=None, joints="smap15"):
     predict = truth(tests[kind], kind, joints)
     predict = predict if change is None else changed(predict, change)
-    return real.evaluate(predict, tests[kind], kind, *SIZE, batch=2)
+    return real.evaluate(lambda *seen: {"smap": predict(*seen)}, tests[kind], kind, *SIZE, batch=2)
 
 
 def test_what_is_there_is_found(data, tests, tmp_path):
@@ -268,7 +269,7 @@ def test_missed_people_cost_recall_and_invented_ones_precision(tests, kind):
     def twice(images, cameras):
         return [[*some, *(replace(p, uv=p.uv + 500.0) for p in some)] for some in predict(images, cameras)]
 
-    table = real.evaluate(twice, shots, kind, *SIZE, batch=2)
+    table = real.evaluate(lambda *seen: {"smap": twice(*seen)}, shots, kind, *SIZE, batch=2)
     assert np.allclose(table["precision"], 50)
     assert np.allclose(table["recall"], 100)
 
@@ -337,8 +338,8 @@ def test_bad_input_is_named(tests):
         real.score(shots, [[]], "panoptic")
     with pytest.raises(BadInput, match="people: found of 0 pictures, expected of some"):
         real.score([], [], "panoptic")
-    with pytest.raises(BadInput, match="predict: found people of 1 pictures, expected 2"):
-        real.evaluate(lambda images, cameras: [[]], shots, "panoptic", *SIZE, batch=2)
+    with pytest.raises(BadInput, match="smap: found people of 1 pictures, expected 2"):
+        real.evaluate(lambda images, cameras: {"smap": [[]]}, shots, "panoptic", *SIZE, batch=2)
 
 
 def test_a_notebook_s_way_from_a_folder_to_tables(data, tmp_path):
