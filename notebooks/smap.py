@@ -240,6 +240,11 @@ run.table(show.means(worlds["solo"], ["mpjpe", "rt_error", "recall"]), "Table 10
 run.judge("smap", worlds["solo"], "T10.")
 
 # %% [markdown]
+# **Before you conclude from `duet` that crops win**: 3DMPPE is given the true boxes, so it misses nobody, and sees everybody in a crop of their own. The profile `cpu` shows SMAP a picture of 160 x 96 px: with a focal
+# length of 130 px somebody of 1.7 m at 5 m is $1.7 \cdot 130 / 5 = 44$ px high. On the paper's canvas, 832 px wide, it would be 230 px. Our guess is that size in the picture, and a network of a fortieth of
+# the weights, are most of the difference; the profiles `gpu` and `paper` are the test. The order of variants of SMAP itself, in [`smap_ablation.ipynb`](smap_ablation.ipynb), does not depend on the rival.
+
+# %% [markdown]
 # **On real pictures**, where `data` is the folder that has them: MuPoTS-3D, Panoptic or Human3.6M by their own protocols, with a network trained on what the
 # paper trains on if that is there too, else with the one above.
 
