@@ -367,7 +367,7 @@ class Run:
     def picture(self, pixels: UInt8[np.ndarray, "H W 3"], name: str, caption: str) -> None:
         """Show a picture, e.g. of `plots.sheet`, as JPEG, and keep it for `finish`."""
         stored = io.BytesIO()
-        Image.fromarray(pixels).save(stored, "JPEG", quality=60, optimize=True)
+        Image.fromarray(pixels).save(stored, "JPEG", quality=50, optimize=True)
         self._keep(name, ".jpg", stored.getvalue())
         coded = base64.b64encode(stored.getvalue()).decode()
         words = html.escape(caption)

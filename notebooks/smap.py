@@ -106,7 +106,7 @@ print("d_cons:", allowed, "px; penalty of 192 px:", affinity.penalty(np.array([1
 source(smap.targets)
 
 # %% tags=["nbval-ignore-output"]
-batch = shown.test_pictures("duet", run.profile)[12][1][:1]
+batch = shown.test_pictures("duet", run.profile)[13][1][:1]
 run.picture(show.true_maps(batch, PROFILES[run.profile].config), "targets", "What the maps should be.")
 
 # %% [markdown]

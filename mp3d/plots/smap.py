@@ -15,7 +15,6 @@ from scipy.optimize import linear_sum_assignment
 from mp3d.camera import Camera
 from mp3d.errors import BadInput
 from mp3d.metrics.roots import ordinal_pairs
-from mp3d.plots.audit import MOST
 from mp3d.plots.pictures import drawn_people, overlay, sheet
 from mp3d.plots.style import (
     BLUE,
@@ -43,6 +42,8 @@ PART = 300
 """mm: the part depth of full colour."""
 LINE = 6
 """px of a tile that is shown half as large."""
+DRAWN = 600
+"""People of a scatter plot, in all panels: a notebook holds their places twice, as numbers and as a picture."""
 
 
 def maps_sheet(
@@ -88,7 +89,7 @@ def maps_sheet(
         "root depth everywhere:\nelsewhere nothing is asked": overlay(image, dark, 0, 1, np.ones_like(near)),
         f"read: {len(people)} people": drawn_people(image, people, None, SMAP15),
     }
-    return sheet(list(tiles.values()), list(tiles), columns=3, width=640)
+    return sheet(list(tiles.values()), list(tiles), columns=3, width=540)
 
 
 def _heat(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
@@ -178,7 +179,7 @@ def association_picture(
         tiles[name] = np.asarray(tile)
     shown = [tile[y * scale : (y + high) * scale, x * scale : (x + wide) * scale] for tile in tiles.values()]
     shown[1] = _wheel(shown[1])
-    return sheet(shown, list(tiles), columns=columns, width=560 if columns == 2 else 700)
+    return sheet(shown, list(tiles), columns=columns, width=450 if columns == 2 else 520)
 
 
 def _bones(pen: ImageDraw.ImageDraw, uv: np.ndarray) -> None:
@@ -236,7 +237,7 @@ def root_depths(df: pd.DataFrame) -> go.Figure:
     """True against predicted root depth, a panel a variant (SMAP Fig. 6); dashed, where the two are one.
 
     Above each panel stands what `depth_agreement` says of all its rows, and the solid line has that slope. A sample of
-    1,500 people at most is drawn, the same each time; predictions off the axis stand at its edge.
+    750 people at most is drawn, the same each time; predictions off the axis stand at its edge.
 
     Columns: variant, predicted (NaN: not found), true (m); at most six variants.
     """
@@ -259,7 +260,7 @@ def root_depths(df: pd.DataFrame) -> go.Figure:
             x=f32(ends), y=f32(ends), mode="lines", line={"color": INK, "width": 1.5, "dash": "dash"},
             hoverinfo="skip", **here,
         )  # fmt: skip
-        some = rows.sample(min(len(rows), MOST // len(groups) - 4), random_state=0)
+        some = rows.sample(min(len(rows), DRAWN // len(groups)), random_state=0)
         fig.add_scatter(
             x=f32(some["predicted"].clip(low, high)), y=f32(some["true"]), mode="markers", name=str(variant),
             marker={"color": VARIANTS[i], "symbol": SYMBOLS[i], "size": 6, "opacity": 0.5}, **here,
@@ -313,7 +314,7 @@ def ordinal(
         right, pairs = ordinal_pairs(roots[:, 2].astype(float), true[:, 2].astype(float))
         titles.append(f"<b>{name}</b>: {right} of {pairs} pairs right")
     columns = len(titles)
-    plain = figure(width=min(1000, 380 * columns), height=440, margin={"l": 10, "r": 10, "t": 40, "b": 65})
+    plain = figure(width=min(1000, 340 * columns), height=410, margin={"l": 10, "r": 10, "t": 40, "b": 65})
     fig = make_subplots(1, columns, subplot_titles=titles, horizontal_spacing=0.12, figure=plain)
     fig.update_annotations(font_size=15)
     fig.update_layout(legend={"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"})

@@ -113,8 +113,8 @@ def root_depths(profile: str, seed: int, keep: Path, budget: float) -> pd.DataFr
     return pd.concat(rows).sort_values("variant", key=lambda v: v.map(order), kind="stable", ignore_index=True)
 
 
-def order(model: SMAP, profile: str, world: str = "duet", video: int = 12) -> go.Figure:
-    """The first picture of a test video from above, true and found; D13 has three people."""
+def order(model: SMAP, profile: str, world: str = "duet", video: int = 13) -> go.Figure:
+    """The first picture of a test video from above, true and found; D14 has three people."""
     batch = test_pictures(world, profile)[video][1][:1]
     people = scores.People(batch, model.estimate(batch.image, batch.k))
     height, width = batch.image.shape[2:]
