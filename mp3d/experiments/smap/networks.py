@@ -68,9 +68,10 @@ OTHERS = 1_000_000
 
 
 def resized(size: Profile, budget: float) -> Profile:
-    """The profile with its training steps multiplied."""
+    """The profile with its training steps multiplied, RefineNet's too."""
     steps = max(1, round(size.fit.steps * budget))
-    return replace(size, fit=replace(size.fit, steps=steps, every=max(1, steps // 10)))
+    refinement = replace(size.refinement, pictures=max(1, round(size.refinement.pictures * budget)))
+    return replace(size, fit=replace(size.fit, steps=steps, every=max(1, steps // 10)), refinement=refinement)
 
 
 def stream(world: str, size: Profile, seed: int, device: str) -> Stream:
