@@ -90,7 +90,8 @@ def trained(variant: str, world: str, profile: str, seed: int, keep: Path, budge
     """One of `VARIANTS` with its RefineNet, trained on a world, from `keep` if it is there."""
     size, folder = resized(PROFILES[profile], budget), place(variant, world, profile, seed, keep, budget)
     config, stored = replace(size.config, **VARIANTS[variant]), folder / "network.pt"
-    pictures, others = (stream(world, size, seed + more, device()) for more in (0, OTHERS))
+    pictures = stream(world, size, seed, device())
+    others = replace(stream(world, size, seed + OTHERS, device()), reuse=1)  # read once: a repetition teaches nothing
     share(stored, lambda: smap.train(pictures, others, config, size, seed, folder).save(stored))
     return SMAP.load(stored, config).to(device())
 

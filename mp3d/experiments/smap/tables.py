@@ -49,7 +49,7 @@ READINGS = {
 """Ways to read one network's maps. With `scales` the thresholds are left alone: a sum of three maps passes them three
 times as easily, as in the released code."""
 
-CROPS = 0.2
+CROPS = 0.08
 """3DMPPE's budget as a part of SMAP's: RootNet's and PoseNet's trainings then take about as long together as SMAP's."""
 
 

@@ -151,7 +151,7 @@ _MIDDLE = replace(SMALL, stages=2, blocks=(2, 2, 2, 2), decoder=128, canvas=(256
 _SMOKE = FitConfig(3, lr=1e-3, every=3)
 PROFILES = {
     "smoke": Profile(_TINY, 64, 40, 4, 1, _SMOKE, Refinement(16, 2, 16, 0.01), block=16),
-    "cpu": Profile(SMALL, 256, 160, 16, 1, _fit(400, 6e-3), Refinement(512, 100, 256, 0.02), reuse=4, block=512),
+    "cpu": Profile(SMALL, 256, 160, 16, 1, _fit(160, 6e-3), Refinement(256, 100, 256, 0.02), reuse=4, block=512),
     "gpu": Profile(_MIDDLE, 256, 160, 64, 3, _fit(8_000, 2e-3), Refinement(8_192), reuse=2, block=1024),
     # Section 4.2: 20 epochs at batch 32, of which half is COCO. 160,000 pictures of Panoptic: 10,000 steps an epoch.
     "paper": Profile(SMAPConfig(), 832, 512, 32, 1, FitConfig(200_000, lr=2e-4, power=0.0, every=2_000), Refinement()),
