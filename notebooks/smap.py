@@ -16,7 +16,7 @@
 # are put together from them, the nearest first. Afterwards you can read such maps by eye, put a crowd together by hand, say what
 # "absolute" costs, and run the method on a picture of your own.
 #
-# - **Time and memory**: `smoke` 20 s, `cpu` 10 min on 2 cores, 2 GB; `run.json` beside the figures has the seconds of the stored run.
+# - **Time and memory**: `smoke` 20 s, `cpu` 6 min on 2 cores, 2 GB; `run.json` beside the figures has the seconds of the stored run.
 #   The paper's own network (91 million parameters, 832 x 512 px) trains for days: the `paper` profile.
 # - **Data**: the synthetic worlds `duet`, `studio` and `solo`, drawn here ([`worlds.ipynb`](worlds.ipynb)). Where you have them in one folder, also
 #   `mupots3d`, `panoptic` and `h36m` to be tested on, and `muco3dhp` and `coco2017` to be trained on besides.

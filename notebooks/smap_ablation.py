@@ -15,7 +15,7 @@
 # choice of a focal length, and what the paper leaves unsaid. What differs before training is trained anew; what differs after it is read from one
 # and the same network. Afterwards you can tell the two kinds of ablation apart, and say which of SMAP's parts this run can see working.
 #
-# - **Time and memory**: `smoke` 20 s, `cpu` 10 min on 2 cores, 2 GB; `run.json` beside the figures has the seconds of the stored run.
+# - **Time and memory**: `smoke` 20 s, `cpu` 7 min on 2 cores, 2 GB; `run.json` beside the figures has the seconds of the stored run.
 # - **Data**: the synthetic worlds `duet` and `studio`, drawn here ([`worlds.ipynb`](worlds.ipynb)). Ways of reading are also compared on `mupots3d`,
 #   `panoptic` and `h36m`, where you have them in one folder, after training on `muco3dhp` and `coco2017` if these are there too.
 # - **You need**: [`smap.ipynb`](smap.ipynb), and [`metrics.ipynb`](metrics.ipynb) for PCK, AUC and PCOD.
