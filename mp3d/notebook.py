@@ -247,7 +247,7 @@ class Run:
     started: float = field(default_factory=time.time)
     _files: dict[str, bytes] = field(default_factory=dict, repr=False)
     _page: list[str] = field(default_factory=list, repr=False)
-    _verdicts: dict[str, Verdict] = field(default_factory=dict, repr=False)
+    _verdicts: dict[tuple[str, str], Verdict] = field(default_factory=dict, repr=False)
     _kept_seconds: float = field(default=0.0, repr=False)
     _made: set[str] = field(default_factory=set, repr=False)
     _found: dict[str, float] = field(default_factory=dict, repr=False)
@@ -261,11 +261,6 @@ class Run:
     def budget(self) -> float:
         """What the profile's training steps are multiplied by."""
         return self.parameters.get("budget", 1.0)
-
-    @property
-    def data(self) -> str:
-        """The data that the notebook was asked to use."""
-        return self.parameters.get("data", "synthetic")
 
     @property
     def device(self) -> torch.device:
@@ -383,13 +378,13 @@ class Run:
         seeds: int = 1,
         protocol: str = "",
         digits: int = 1,
-        data: str = "",
+        data: str = "synthetic",
     ) -> None:
-        """Show a table of results, keep it as CSV; profile, data (default: the run's) and seeds end its caption.
+        """Show a table of results, keep it as CSV; profile, data and seeds end its caption.
 
         `seeds` is 0 where nothing is random.
         """
-        origin = f"Profile {self.profile}, {data or self.data + ' data'}"
+        origin = f"Profile {self.profile}, {data} data"
         origin += f", {seeds} seed{'s' * (seeds > 1)}" if seeds else ""
         caption = f"{caption} {origin}{', ' + protocol if protocol else ''}."
         index = not isinstance(df.index, pd.RangeIndex)
@@ -397,18 +392,18 @@ class Run:
         self._page.append(_html(df, caption, digits))
         table(df, caption, digits)
 
-    def judge(self, paper: str, table: pd.DataFrame | None, *starts: str, data: str = "") -> None:
+    def judge(self, paper: str, table: pd.DataFrame | None, *starts: str, data: str = "synthetic") -> None:
         """Show a study table's verdicts (None: audits') on the claims whose ids begin so, e.g. "T4", "ours.head"."""
         self.claims(judge(load_claims(paper, *starts), table), data)
 
-    def claims(self, verdicts: Sequence[Verdict], data: str = "") -> None:
+    def claims(self, verdicts: Sequence[Verdict], data: str = "synthetic") -> None:
         """Show verdicts beside the results they judge; `finish` keeps all of a run's as claims.json."""
-        facts = self.facts() | {"data": data or self.data, "budget": self.budget}
+        facts = self.facts() | {"data": data, "budget": self.budget}
         origin = {name: facts[name] for name in Origin.model_fields}
         verdicts = [verdict.model_copy(update=origin) for verdict in verdicts]
-        self._verdicts |= {verdict.claim: verdict for verdict in verdicts}
+        self._verdicts |= {(verdict.claim, data): verdict for verdict in verdicts}
         self._files["claims.json"] = dumps(list(self._verdicts.values()))
-        caption = f"Claims. Profile {self.profile}, {data or self.data + ' data'}."
+        caption = f"Claims. Profile {self.profile}, {data} data."
         shown = to_frame(verdicts)[["statement", "paper", "here", "verdict"]]
         self._page.append(_html(shown, caption, 1))
         text = "\n".join(f"{v.verdict:<13}{v.claim}" for v in verdicts)
@@ -435,7 +430,7 @@ class Run:
         print(f"{self.name}: finished")
 
 
-def begin(name: str, namespace: dict[str, Any]) -> Run:
+def begin(name: str, namespace: dict[str, Any], folders: bool = False) -> Run:
     """Check a notebook's parameters, before any work, and start its run.
 
     papermill goes on with the defaults when a parameter is misspelt; here that is an error, and so
@@ -448,12 +443,13 @@ def begin(name: str, namespace: dict[str, Any]) -> Run:
     namespace : the notebook's `globals()`. `profile: str` and `seed: int` must be among its
         parameters; `budget`, `data` and `out` (the folder for results; default runs/NAME/PROFILE)
         have the meaning of DESIGN.md
+    folders : whether `data` may also be a folder of data sets
 
     Raises
     ------
     BadInput
-        unknown or mistyped parameter, unknown profile, or a folder for results that cannot be
-        written to
+        unknown or mistyped parameter, unknown profile, `data` that is not there, or a folder for results that cannot
+        be written to
     """
     cells = [cell for cell in namespace.get("In", []) if cell]
     if not cells and (root := checkout()) and (root / f"notebooks/{name}.py").is_file():
@@ -478,8 +474,10 @@ def begin(name: str, namespace: dict[str, Any]) -> Run:
             raise BadInput(where, word, "no such parameter", f"{word} in the parameters cell, annotated")
     values = {word: _typed(where, word, namespace.get(word), declared[word]) for word in declared}
 
-    if values.get("data", "synthetic") != "synthetic":
-        raise BadInput(where, "data", repr(values["data"]), "'synthetic', the only data that notebooks read so far")
+    data = values.get("data", "synthetic")
+    if data != "synthetic" and not (folders and Path(data).expanduser().is_dir()):
+        expected = "'synthetic', or a folder that is there" if folders else "'synthetic', all that this notebook reads"
+        raise BadInput(where, "data", repr(data), expected)
     profile = resolve_profile(values["profile"])
     out = Path(values.get("out") or (checkout() or Path.cwd()) / "runs" / name / profile).absolute()
     make_folder(where, out)

@@ -47,7 +47,7 @@ from mp3d.papers import orpm_ae
 from mp3d.skeletons import MPI17
 from mp3d.study import summary
 
-run = begin("orpm_ae", globals())
+run = begin("orpm_ae", globals(), folders=True)
 
 # %% tags=["nbval-ignore-output"]
 run.provenance()

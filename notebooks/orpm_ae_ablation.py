@@ -37,7 +37,7 @@ from mp3d.notebook import begin, exercise, source, table
 from mp3d.papers import orpm_ae
 from mp3d.study import summary
 
-run = begin("orpm_ae_ablation", globals())
+run = begin("orpm_ae_ablation", globals(), folders=True)
 
 # %% tags=["nbval-ignore-output"]
 run.provenance()

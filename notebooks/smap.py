@@ -49,7 +49,7 @@ from mp3d.papers import smap
 from mp3d.papers.smap import PROFILES, SMALL, RefineNet, SMAPConfig
 from mp3d.skeletons import SMAP15
 
-run = begin("smap", globals())
+run = begin("smap", globals(), folders=True)
 
 # %% tags=["nbval-ignore-output"]
 run.provenance()
@@ -250,7 +250,7 @@ run.judge("smap", worlds["solo"], "T10.")
 
 # %% tags=["nbval-ignore-output"]
 if data != "synthetic":
-    ways = {"smap": Reading(), "smap_unrefined": Reading(refined="no")}
+    ways = {"smap": smap.Reading(), "smap_unrefined": smap.Reading(refined="no")}
     for kind, measured in tables.on_data(data, ways, run.profile, seed, run.cache, budget).items():
         run.table(measured, f"{kind}, by sequence.", kind, protocol=measured.attrs["protocol"], data=kind)
         run.judge("smap", measured, *show.ASKED[kind], data=kind)

@@ -40,7 +40,7 @@ from mp3d.experiments.pinet import spread
 from mp3d.notebook import begin, exercise, source, table
 from mp3d.papers import smap
 
-run = begin("smap_ablation", globals())
+run = begin("smap_ablation", globals(), folders=True)
 
 # %% tags=["nbval-ignore-output"]
 run.provenance()

@@ -42,9 +42,30 @@ def start(tmp_path, monkeypatch):
 def test_begin_takes_what_is_declared_and_prints_names_alone(start, tmp_path, capsys):
     run = start(seed=3, budget=2)
     assert capsys.readouterr().out == "toy: parameters profile, seed, budget, out\n"
-    assert (run.profile, run.seed, run.budget, run.data) == ("smoke", 3, 2.0, "synthetic")
+    assert (run.profile, run.seed, run.budget) == ("smoke", 3, 2.0)
     assert run.out == tmp_path / "results"
     assert run.device.type in ("cpu", "cuda")
+
+
+def test_data_may_be_a_folder_that_is_there_where_a_notebook_reads_some(tmp_path):
+    space = {"In": ["profile: str = 'smoke'\nseed: int = 0\ndata: str = 'synthetic'\nout: str = ''"]}
+    space |= {"profile": "smoke", "seed": 0, "out": str(tmp_path / "results")}
+    for folders in (False, True):
+        begin("toy", space | {"data": "synthetic"}, folders)
+        with pytest.raises(BadInput, match="data: found '/not/there', expected 'synthetic', "):
+            begin("toy", space | {"data": "/not/there"}, folders)
+    begin("toy", space | {"data": str(tmp_path)}, folders=True)
+    with pytest.raises(BadInput, match="all that this notebook reads"):
+        begin("toy", space | {"data": str(tmp_path)})
+
+
+def test_verdicts_on_other_data_stand_beside_those_on_synthetic_ones(start):
+    run = start()
+    for data in ("synthetic", "panoptic"):
+        run.judge("pinet", None, "audit.gain_pck", data=data)
+    run.finish()
+    back = json.loads((run.out / "claims.json").read_text())
+    assert {v["data"] for v in back} == {"synthetic", "panoptic"}
 
 
 @pytest.mark.parametrize(

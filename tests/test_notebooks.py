@@ -8,12 +8,16 @@ compare: a notebook that was never run would pass it.
 import ast
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 
 from mp3d import cli
+from mp3d.claims import load_claims
+from mp3d.experiments.smap import show as smap_show
 from mp3d.notebook import PROFILES, TYPES
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
@@ -72,7 +76,7 @@ def _order(name: str, book, code) -> list[str]:
     if tagged != [0]:
         return [*found, "the first code cell is not the one and only parameters cell"]
     found += _parameters(code[0].source)
-    begins = [i for i, cell in enumerate(code) if f'begin("{name}", globals())' in cell.source]
+    begins = [i for i, cell in enumerate(code) if f'begin("{name}", globals()' in cell.source]
     if begins != [1] or "nbval-check-output" not in code[1].metadata.get("tags", []):
         found.append("the second code cell is not begin, tagged nbval-check-output")
     if "run.finish()" not in code[-1].source:
@@ -194,3 +198,19 @@ def test_each_problem_is_seen(stored, change, told):
 
 def test_half_a_pair_is_seen(toy):
     assert problems(toy / "notebooks", "toy") == ["no toy.ipynb"]
+
+
+def test_every_name_is_known_also_in_cells_that_only_readers_with_data_run():
+    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821", "--quiet", *map(str, FOLDER.glob("*.py"))]
+    done = subprocess.run(ruff, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_claims_that_are_judged_exist(name):
+    text = (FOLDER / f"{name}.py").read_text("utf-8")
+    for paper, rest in re.findall(r'run\.judge\(\s*"(\w+)",([^)]*)\)', text):
+        load_claims(paper, *re.findall(r'(?<!f)"([A-Z]\w*\.\w*|ours\.\w+|audit\.\w+)"', rest))
+    if name == "smap":
+        for starts in smap_show.ASKED.values():
+            load_claims("smap", *starts)

@@ -30,7 +30,7 @@ METHODS = {"smap": "SMAP", "threedmppe": "3DMPPE", "fit_t": "FitT", "k_alone": "
 TABLE_2 = ["recall", "precision", "pck_rel", "pck_abs", "pck_root", "auc_rel", "pcod", "pck_rel_all", "pck_abs_all"]
 TABLE_2 += ["mpjpe", "rt_error", "depth_error"]
 """Metrics of Table 2, with recall, precision and errors."""
-ASKED = {"mupots3d": ("T7.misses", "T8.misses", "ours.duet_pcod."), "panoptic": ("T1.refine",), "h36m": ("T10.",)}
+ASKED = {"mupots3d": ("T7.misses", "T8.misses", "ours.duet_pcod"), "panoptic": ("T1.refine",), "h36m": ("T10.",)}
 """Claims of SMAP alone, or none, that its notebook can ask of real data."""
 
 
