@@ -81,6 +81,14 @@ def grid_anchors(sizes: Float[Tensor, "A 2"], grid: Grid) -> Float[Tensor, "H W 
     return torch.cat([centre - sizes / 2, sizes.expand(shape)], -1)
 
 
+def some_anchors(
+    sizes: Float[Tensor, "A 2"], grid: Grid, cells: Int[Tensor, "N 2"], kind: Int[Tensor, " N"]
+) -> Float[Tensor, "N 4"]:
+    """Those of `grid_anchors` at cells (row, column), of the sizes numbered `kind`."""
+    size = sizes[kind]
+    return torch.cat([grid.centres(cells).to(size) - size / 2, size], -1)
+
+
 def pose_box(
     uv: Float[Tensor, "*people J 2"], wider: float | int = 0.1, taller: float | int = 0.15
 ) -> Float[Tensor, "*people 4"]:
@@ -230,21 +238,17 @@ def nms(
     """
     known = (boxes.isfinite().all(-1) & ~scores.isnan()).nonzero()[:, 0]
     order = known[scores[known].argsort(stable=True, descending=True)[:most]]
-    beats = _overlap(boxes[order], threshold).triu_(1)
-    # Whether box n stays depends on boxes before it alone: repeated until nothing changes, this is the greedy result.
-    before, stays = None, torch.ones(len(order), dtype=torch.bool, device=boxes.device)
-    while before is None or not torch.equal(before, stays):
-        before, stays = stays, stays.to(beats) @ beats == 0
-    return order[stays]
-
-
-def _overlap(boxes: Float[Tensor, "N 4"], threshold: float | int) -> Float[Tensor, "N N"]:
-    """1 where the IoU of two boxes exceeds the threshold, else 0: `iou` of all pairs, in place for speed."""
-    x, y, width, height = boxes.unbind(-1)
-    common = None
-    for low, size in ((x, width), (y, height)):
-        side = torch.minimum((low + size)[:, None], low + size)
-        side = side.sub_(torch.maximum(low[:, None], low)).clamp_(min=0)
-        common = side if common is None else common.mul_(side)
-    area = threshold / (1 + threshold) * width * height  # IoU > t is: common > t / (1 + t) times the sum of both areas
-    return common.sub_(area[:, None]).sub_(area).gt_(0)
+    x, y, width, height = boxes[order].cpu().numpy().T.copy()
+    right, bottom = x + width, y + height
+    # IoU > t is: common > t / (1 + t) times the sum of both areas. What is gone is looked at no more.
+    area = width * height * x.dtype.type(threshold / (1 + threshold))
+    left, stays = np.arange(len(order)), []
+    while len(left):
+        best = left[0]
+        stays.append(best)
+        common = np.minimum(right[left], right[best]) - np.maximum(x[left], x[best])
+        common = common.clip(0) * (np.minimum(bottom[left], bottom[best]) - np.maximum(y[left], y[best])).clip(0)
+        apart = common - area[left] <= area[best]
+        apart[0] = False
+        left = left[apart]
+    return order[torch.tensor(stays, dtype=torch.long, device=order.device)]
