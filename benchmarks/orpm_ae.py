@@ -11,38 +11,23 @@ with CUDA the network's parts run there. Medians.
 - training: pictures a second of `fit`, with targets and loss, pictures drawn before.
 """
 
-import platform
 import statistics
-import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
+import measure
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from measure import DEVICE, median
 
 from mp3d.codings import orpm, tags, translation
 from mp3d.experiments.codings.crowds import crowd
 from mp3d.papers import orpm_ae
-from mp3d.training import FitConfig, fit
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 PAPER, SMALL, READING = orpm_ae.ORPMAEConfig(), orpm_ae.SMALL, orpm_ae.Reading()
 PRESETS = {f"SMALL, {n} stacks": replace(SMALL, stacks=n) for n in (1, 2, 3)} | {"the paper's": PAPER}
 LIMITS = {10: 5.0}
 """ms of decode, by number of people."""
-
-
-def median(way: Callable[[], object], runs: int, clock: Callable[[], float] = time.perf_counter) -> float:
-    """ms, after one run that does not count."""
-    times = []
-    for _ in range(runs + 1):
-        start = clock()
-        way()
-        if DEVICE == "cuda":
-            torch.cuda.synchronize()
-        times.append(1000 * (clock() - start))
-    return statistics.median(times[1:])
 
 
 def reading(number: int, picture: int, runs: int) -> tuple[dict[str, float], int]:
@@ -86,69 +71,24 @@ def people(pictures: int = 10, runs: int = 15) -> bool:
     return bad
 
 
-def forward() -> None:
-    """Print the table."""
-    print("| network | px | parameters | GFLOP | forward, ms |\n|---|---|---|---|---|")
-    for name, config in PRESETS.items():
-        width, height = config.canvas
-        with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-            network = orpm_ae.Network(config)
-            network(torch.empty(1, 3, height, width, dtype=torch.uint8))
-        count = sum(weight.numel() for weight in network.parameters())
-        network = orpm_ae.Network(config).eval().to(DEVICE)
-        image = torch.randint(0, 256, (1, 3, height, width), dtype=torch.uint8, device=DEVICE)
-        with torch.inference_mode():
-            ms = median(lambda network=network, image=image: network(image), 5 if config is PAPER else 30)
-        flop = counter.get_total_flops() / 1e9
-        print(f"| {name} | {width}x{height} | {count:,} | {flop:.1f} | {ms:.1f} |", flush=True)
-
-
 def rate(profile: orpm_ae.Profile, seconds: float) -> float:
-    """Pictures a second of whole steps, measured for about so long."""
+    """Pictures a second of whole steps."""
     config, batch = profile.config, crowd(3, 0, profile.batch).to(DEVICE)
-
-    def steps(number: int) -> float:
-        network = orpm_ae.Network(config)
-        how = FitConfig(number, lr=1e-4, every=number, precision=profile.fit.precision)
-        start = time.perf_counter()
-        fit(
-            network,
-            lambda _: orpm_ae.sample(batch, config),
-            lambda network, data: orpm_ae.loss(network(data.images), data.targets, config),
-            how,
-            device=DEVICE,
-            progress=False,
-        )
-        return time.perf_counter() - start
-
-    steps(2)
-    few = steps(5)
-    more = max(10, round(5 * seconds / few))
-    return (more - 5) * profile.batch / (steps(more) - few)  # without what a run costs before its first step
-
-
-def training(seconds: float = 20.0) -> None:
-    """Print the table."""
-    print("| profile | px | batch | precision | training, pictures a second |\n|---|---|---|---|---|")
-    for name in ("cpu", "gpu") if DEVICE == "cuda" else ("cpu",):
-        profile = orpm_ae.PROFILES[name]
-        (width, height), precision = profile.config.canvas, profile.fit.precision
-        print(
-            f"| {name} | {width}x{height} | {profile.batch} | {precision} | {rate(profile, seconds):.1f} |", flush=True
-        )
-
-
-def main() -> None:
-    """Print the tables asked for; exit with 1 where a limit is not kept."""
-    asked = sys.argv[1:] or ["people", "forward", "training"]
-    device = torch.cuda.get_device_name() if DEVICE == "cuda" else platform.processor() or platform.machine()
-    print(f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    bad = False
-    for part in asked:
-        print(f"\n{part}\n")
-        bad |= bool({"people": people, "forward": forward, "training": training}[part]())
-    sys.exit(bad)
+    return measure.rate(
+        lambda: orpm_ae.Network(config),
+        lambda _: orpm_ae.sample(batch, config),
+        lambda network, data: orpm_ae.loss(network(data.images), data.targets, config),
+        profile,
+        seconds,
+    )
 
 
 if __name__ == "__main__":
-    main()
+    networks = {name: (partial(orpm_ae.Network, config), config.canvas) for name, config in PRESETS.items()}
+    measure.main(
+        {
+            "people": people,
+            "forward": lambda: measure.forward(networks),
+            "training": lambda: measure.training(orpm_ae.PROFILES, rate),
+        }
+    )

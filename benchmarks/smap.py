@@ -16,20 +16,19 @@ CUDA the network's parts run there. Medians, and ratios of runs that take turns 
 - training: pictures a second of `fit`, with targets and loss, pictures drawn before.
 """
 
-import platform
 import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
+import measure
 import torch
+from measure import DEVICE, median, turns
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
-from torch.utils.flop_counter import FlopCounterMode
 
 from mp3d.camera import back_project
 from mp3d.canvas import Canvas, on_canvas
@@ -42,9 +41,7 @@ from mp3d.papers import smap
 from mp3d.papers.smap.decode import MOST
 from mp3d.papers.smap.targets import ROOT, STRIDE
 from mp3d.papers.smap.train import Sample
-from mp3d.training import FitConfig, fit
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 BRANCHES = smap.SMAPConfig().maps
 SMALL = smap.SMALL
 PRESETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int]]] = {
@@ -59,22 +56,6 @@ SLOWER = 1.05
 """Times the chain."""
 LIMITS = {3: 5.0, 20: 10.0}
 """ms of detections, links and association, by number of people."""
-
-
-def turns(
-    ways: dict[str, Callable[[], object]], runs: int, clock: Callable[[], float] = time.perf_counter
-) -> dict[str, list[float]]:
-    """ms of each way, the ways taking turns; one run of each before."""
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for run in range(runs + 1):
-        for name, way in ways.items():
-            start = clock()
-            way()
-            if DEVICE == "cuda":
-                torch.cuda.synchronize()
-            if run:
-                times[name].append(1000 * (clock() - start))
-    return times
 
 
 # --------------------------------------------------------------------------------------------------
@@ -170,7 +151,7 @@ def beside_chain(name: str) -> tuple[float, float]:
     with torch.inference_mode():
         for a, b in zip(flat(x), tree_leaves(network(x)), strict=True):
             torch.testing.assert_close(a, b)
-        ms = statistics.median(turns({"": lambda: network(x)}, runs)[""])
+        ms = median(lambda: network(x), runs)
         torch.set_num_threads(1)
         clock = time.process_time if DEVICE == "cpu" else time.perf_counter
         times = turns({"network": lambda: network(x), "chain": lambda: flat(x)}, runs, clock)
@@ -187,15 +168,12 @@ def forward() -> bool:
     print("| network | px | parameters | GFLOP | MiB | forward, ms | times its chain | |")
     print(f"|{'---|' * 8}")
     for name, (build, (width, height)) in PRESETS.items():
-        with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-            network = build()
-            network(torch.empty(1, 3, height, width))
+        count, flop = measure.size(build, width, height, torch.float32)
         ms, ratio = beside_chain(name)
         slow = ratio > SLOWER and width == 832
         bad |= slow
-        count = sum(weight.numel() for weight in network.parameters())
         print(
-            f"| {name} | {width}x{height} | {count:,} | {counter.get_total_flops() / 1e9:.1f} | {taken[name]:.0f} | "
+            f"| {name} | {width}x{height} | {count:,} | {flop:.1f} | {taken[name]:.0f} | "
             f"{ms:.1f} | {ratio:.3f} | {'slow' * slow} |",
             flush=True,
         )
@@ -272,19 +250,8 @@ def rates(profile: smap.Profile, seconds: float) -> tuple[float, float]:
     def terms(network: nn.Module, data: Sample) -> dict[str, Tensor]:
         return smap.loss(network(data.images), data.targets, config)
 
-    def steps(number: int) -> float:
-        network = smap.Network(config)
-        how = FitConfig(number, lr=1e-4, every=number, precision=profile.fit.precision)
-        start = time.perf_counter()
-        fit(network, lambda _: smap.sample(batch, config), terms, how, device=DEVICE, progress=False)
-        return time.perf_counter() - start
-
-    steps(2)
-    few = steps(5)
-    more = max(10, round(5 * seconds / few))
-    rate = (more - 5) * profile.batch / (steps(more) - few)  # without what a run costs before its first step
-    alone = statistics.median(turns({"": lambda: smap.sample(batch, config)}, 10)[""])
-    return 1000 * profile.batch / alone, rate
+    whole = measure.rate(lambda: smap.Network(config), lambda _: smap.sample(batch, config), terms, profile, seconds)
+    return 1000 * profile.batch / median(lambda: smap.sample(batch, config), 10), whole
 
 
 def training(seconds: float = 20.0) -> None:
@@ -298,17 +265,5 @@ def training(seconds: float = 20.0) -> None:
         print(f"| {name} | {width}x{height} | {profile.batch} | {precision} | {alone:.0f} | {whole:.1f} |", flush=True)
 
 
-def main() -> None:
-    """Print the tables asked for; exit with 1 where a limit is not kept."""
-    asked = sys.argv[1:] or ["forward", "people", "training"]
-    device = torch.cuda.get_device_name() if DEVICE == "cuda" else platform.processor() or platform.machine()
-    print(f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    bad = False
-    for part in asked:
-        print(f"\n{part}\n")
-        bad |= bool({"forward": forward, "people": people, "training": training}[part]())
-    sys.exit(bad)
-
-
 if __name__ == "__main__":
-    main()
+    measure.main({"forward": forward, "people": people, "training": training})

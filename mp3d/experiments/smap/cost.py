@@ -75,13 +75,14 @@ def cost(
                 "threedmppe": lambda b=batch: other.estimate(b.image, [true_boxes(b)[0][b.there[0]]], b.k),
             }
             for variant, work in parts.items():
-                seconds, memory = _median(work, repeats, device)
+                seconds, memory = median(work, repeats, device)
                 rows.append((variant, seed, number, seconds, memory))
     long = pd.DataFrame(rows, columns=["variant", "seed", "people", "seconds", "memory"])
     return _study_table(long, people)
 
 
-def _median(work: Callable, repeats: int, device: torch.device) -> tuple[float, float]:
+def median(work: Callable, repeats: int, device: torch.device) -> tuple[float, float]:
+    """Seconds that work takes, the median of some repeats after a first one, and on a GPU the most memory, MB."""
     taken = []
     cuda = device.type == "cuda"
     for _ in range(repeats + 1):
