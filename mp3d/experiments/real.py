@@ -1,17 +1,17 @@
-"""SMAP on the reader's own data: MuPoTS-3D, CMU Panoptic, Human3.6M.
+"""Methods on the reader's own data: MuPoTS-3D, CMU Panoptic, Human3.6M, JTA.
 
     tests = real.load_test(folder)                      # "mupots3d", "panoptic", "h36m": what is there
     shots, flat = real.load_train(folder, "mupots3d")   # for pictures.FileStream: with 3D poses, and COCO
     table = real.evaluate(lambda *seen: {"smap": model.estimate(*seen)}, tests["mupots3d"], "mupots3d", 832, 512)
 
 The tables are those of a study, a row a video (Human3.6M: an action), so that the claims which are judged on synthetic
-pictures are judged on these too. The paper's figures are plain means, of MuPoTS-3D's videos, of Panoptic's activities;
-but its PCK_root is pooled over matched people, here the mean of the rows with weights n x recall.
+pictures are judged on these too. SMAP's figures are plain means, of MuPoTS-3D's videos, of Panoptic's activities; but
+its PCK_root is pooled over matched people, here the mean of the rows with weights n x recall.
 
 Every picture is put on a canvas of the network's size, without its lens, as in training (`data.pictures`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from mp3d.batch import Batch
-from mp3d.data import manifest, mupots, pictures
+from mp3d.data import jta, manifest, mupots, pictures
 from mp3d.data.pictures import Shot
 from mp3d.errors import BadInput, MissingData
 from mp3d.metrics import mupots as official
@@ -30,12 +30,13 @@ from mp3d.metrics import panoptic as protocol
 from mp3d.metrics.errors import joint_errors
 from mp3d.metrics.human36m import action
 from mp3d.metrics.intervals import summarise
+from mp3d.metrics.jta import DISTANCES, JOINT_GROUPS, evaluate_pck
 from mp3d.metrics.people import arrays, known_mean
 from mp3d.metrics.roots import pck_root, pcod
-from mp3d.scene import ABSENT, VISIBLE, Person
-from mp3d.skeletons import MPI17, SMAP15
+from mp3d.scene import ABSENT, VISIBLE, Person, Scene
+from mp3d.skeletons import JTA22, MPI17, SMAP15, convert
 
-KINDS = ("mupots3d", "panoptic", "h36m")
+KINDS = ("mupots3d", "panoptic", "h36m", "jta")
 """Data sets by their ids in the manifest."""
 Predict = Callable[[UInt8[Tensor, "B 3 H W"], Float[Tensor, "B 4"]], dict[str, list[list[Person]]]]
 """Pictures and their fx, fy, cx, cy to people with px of these pictures, in `SMAP15` or `MPI17`, by variant: what
@@ -46,39 +47,46 @@ NOWHERE = 1e50
 """mm: a joint that was not predicted, on its way through a protocol that refuses NaN."""
 HEAD = 0.5
 """Part of the head's size within which a joint is right in 2DPCK (section 4.1); the released code takes a third."""
+SHARED = np.isfinite(convert(np.zeros((len(MPI17), 1)), MPI17, JTA22)[0]).all(-1)
+"""Which of JTA's 22 joints people in `MPI17` have: all but clavicles and four of the spine."""
 
 
-def load_test(data: Path | str, every: int = 1) -> dict[str, list[Shot]]:
+def load_test(data: Path | str, every: int = 1, kinds: Sequence[str] = KINDS[:3]) -> dict[str, list[Shot]]:
     """The test pictures of every data set that is in a folder, by `KINDS`.
 
     Parameters
     ----------
     data : the folder that holds data sets, each in a folder named by its id, or one data set's own
     every : takes every n-th picture
+    kinds : which of `KINDS` to look for; JTA has to be asked for, as only some methods are made for crowds
 
     Raises
     ------
-    MissingData : none of the three is there, or one without its pictures
-    BadInput : its files are damaged
+    MissingData : none of them is there, or one without its pictures
+    BadInput : its files are damaged; an unknown kind
     """
+    for kind in kinds:
+        _check(kind)
     base, found = Path(data), {}
     marks = {
         "mupots3d": ("MultiPersonTestSet/TS*/annot.mat", "TS*/annot.mat"),
         "panoptic": ("*/calibration_*.json",),
         "h36m": ("annotations/Human36M_subject*_data.json", "Human36M_subject*_data.json"),
+        "jta": ("annotations/test/seq_*.json",),
     }
     readers = {
         "mupots3d": pictures.from_mupots,
         "panoptic": pictures.from_panoptic,
         "h36m": pictures.from_human36m,
+        "jta": from_jta,
     }
-    for kind, patterns in marks.items():
+    for kind in kinds:
         for folder in (base / kind, base):
-            if any(True for pattern in patterns for _ in folder.glob(pattern)):
+            if any(True for pattern in marks[kind] for _ in folder.glob(pattern)):
                 found[kind] = list(readers[kind](folder))[::every]
                 break
     if not found:
-        raise MissingData(f"{base}: no test pictures of {', '.join(marks)}; data_manifest.yaml says where they are had")
+        raise MissingData(f"{base}: no test pictures of {', '.join(kinds)}; data_manifest.yaml says where they are had")
     for shots in found.values():
         if not shots[0].path.exists():
             raise MissingData(f"{shots[0].path}: no such picture; data_manifest.yaml says where they are had")
@@ -86,9 +94,9 @@ def load_test(data: Path | str, every: int = 1) -> dict[str, list[Shot]]:
 
 
 def load_train(data: Path | str, kind: str) -> tuple[list[Shot], list[Shot]]:
-    """What SMAP is trained on for a test, and COCO to mix in: two lists for `FileStream`; the second may be empty.
+    """What a method is trained on for a test, and COCO to mix in: two lists for `FileStream`; the second may be empty.
 
-    MuCo-3DHP for MuPoTS-3D, the training splits of the others; COCO if its folder is there (section 4.2).
+    MuCo-3DHP for MuPoTS-3D, the training splits of the others; COCO if its folder is there (SMAP section 4.2).
 
     Raises
     ------
@@ -99,6 +107,7 @@ def load_train(data: Path | str, kind: str) -> tuple[list[Shot], list[Shot]]:
         "mupots3d": ("muco3dhp", pictures.from_muco),
         "panoptic": ("panoptic", lambda folder: pictures.from_panoptic(folder, "train")),
         "h36m": ("h36m", lambda folder: pictures.from_human36m(folder, "train")),
+        "jta": ("jta", lambda folder: from_jta(folder, "train")),
     }
     _check(kind)
     name, read = reader[kind]
@@ -107,8 +116,41 @@ def load_train(data: Path | str, kind: str) -> tuple[list[Shot], list[Shot]]:
     return list(read(manifest.require(name, base))), flat
 
 
+def from_jta(root: Path | str, split: str = "test") -> Iterator[Shot]:
+    """JTA's pictures, of the frames that LoCO takes, since PandaNet does not say which: 10, 20, ..., 900 of each test
+    sequence, 1, 6, ..., 896 of each for training.
+
+    Frames that nobody is in are test pictures too: who is found there lowers AP.
+
+    Raises
+    ------
+    MissingData : no sequence of the split, or no picture of it, extracted from its video as the data set's `to_imgs.py`
+        does
+    BadInput : an unknown split; damaged files
+    """
+    root, found = Path(root), False
+    for number in jta.sequences(root, split):
+        frames = [f for f in jta.LOCO_FRAMES[split] if jta.image_path(root, split, number, f).exists()]
+        for scene in jta.scenes(root, split, [number], frames=frames) if frames else ():
+            if scene.people or split != "train":
+                found = True
+                scene = pictures._lean(scene) if split == "train" else scene
+                yield Shot(scene, jta.image_path(root, split, number, scene.frame))
+    if not found:
+        first = jta.LOCO_FRAMES[split][0]
+        place = root / "frames" / split / "seq_*" / f"{first}.jpg"
+        raise MissingData(f"{place}: no picture of a frame that is read; JTA's to_imgs.py makes them of its videos")
+
+
 def evaluate(
-    predict: Predict, shots: Sequence[Shot], kind: str, width: int, height: int, seed: int = 0, batch: int = 16
+    predict: Predict,
+    shots: Sequence[Shot],
+    kind: str,
+    width: int,
+    height: int,
+    seed: int = 0,
+    batch: int = 16,
+    above: Mapping[str, float | int] | None = None,
 ) -> pd.DataFrame:
     """`score` of what a network says of these pictures, in each of its variants.
 
@@ -116,6 +158,7 @@ def evaluate(
     ----------
     predict : sees `batch` pictures at a time
     width, height : px of the canvas
+    above : by variant, see `score`; where it says nothing, everybody counts
     """
     people: dict[str, list[list[Person]]] = {}
     for start in range(0, len(shots), batch):
@@ -129,27 +172,36 @@ def evaluate(
             for placed, persons in zip(some, found, strict=True):
                 moved = [replace(person, uv=placed.to_file(person.uv)) for person in persons]
                 people.setdefault(name, []).append(moved)
-    parts = [score(shots, found, kind, name, seed) for name, found in people.items()]
+    above = above or {}
+    parts = [score(shots, found, kind, name, seed, above.get(name, -np.inf)) for name, found in people.items()]
     whole = pd.concat(parts, ignore_index=True)
     whole.attrs["protocol"] = parts[0].attrs["protocol"]
     return whole
 
 
 def score(
-    shots: Sequence[Shot], people: Sequence[Sequence[Person]], kind: str, variant: str = "smap", seed: int = 0
+    shots: Sequence[Shot],
+    people: Sequence[Sequence[Person]],
+    kind: str,
+    variant: str = "smap",
+    seed: int = 0,
+    above: float | int = -np.inf,
 ) -> pd.DataFrame:
     """A study's table: variant, seed, scene, n (people annotated), and metrics. `attrs["protocol"]` says how.
 
-    All: recall, precision, pcod in percent; mpjpe, rt_error in mm; depth_error in % of the root's depth; pck2d in
-    percent of matched people's visible joints, within half of the head's size of the truth. "mupots3d", by SMAP's edit
-    of the official evaluation, also pck_rel, pck_abs, pck_root, auc_rel of matched people, pck_rel_all and pck_abs_all
-    of all, pcod_mupots; a joint that was not predicted is wrong, and so are those beyond it, since bones are rescaled.
-    "panoptic" and "h36m", by `metrics.panoptic`, also pck_rel_all; Human3.6M on 15 joints, not on the 17 of others.
+    "jta": `crowd_scores`, on the joints that MPI17 has. All others: recall, precision, pcod in percent; mpjpe, rt_error
+    in mm; depth_error in % of the root's depth; pck2d in percent of matched people's visible joints, within half of the
+    head's size of the truth. "mupots3d", by SMAP's edit of the official evaluation, also pck_rel, pck_abs, pck_root,
+    auc_rel of matched people, pck_rel_all and pck_abs_all of all, pcod_mupots; a joint that was not predicted is wrong,
+    and so are those beyond it, since bones are rescaled. "panoptic" and "h36m", by `metrics.panoptic`, also
+    pck_rel_all; mpjpe_scaled and pck_rel_all_scaled with the true sum of bone lengths, an oracle; Human3.6M on 15
+    joints, not on the 17 of others.
 
     Parameters
     ----------
     people : for each shot those predicted, with px of its file, mm in the camera's frame. In 2D only their visible
-        joints play a part: what RefineNet added was not seen
+        joints play a part, but for "jta": what RefineNet added was not seen
+    above : people count whose score is higher; others are looked at for JTA's AP alone
 
     Raises
     ------
@@ -158,8 +210,12 @@ def score(
     _check(kind)
     if not shots or len(people) != len(shots):
         raise BadInput("real.score", "people", f"of {len(people)} pictures", f"of {len(shots) or 'some'}, as shots")
-    people = [[_as_seen(person) for person in some] for some in people]
-    table, words = (_mupots if kind == "mupots3d" else _panoptic)(shots, people, kind)
+    sure = [[person for person in some if person.score > above] for some in people]
+    if kind == "jta":
+        table, words = _jta(shots, sure, people)
+    else:
+        sure = [[_as_seen(person) for person in some] for some in sure]
+        table, words = (_mupots if kind == "mupots3d" else _panoptic)(shots, sure, kind)
     table.insert(0, "variant", variant)
     table.insert(1, "seed", seed)
     table.attrs["protocol"] = words
@@ -261,8 +317,11 @@ def _panoptic(shots: Sequence[Shot], people: Sequence[Sequence[Person]], kind: s
                 "points": points.sum(),
             }
         )
-    table = table.join(pd.DataFrame(rows))
+    scaled = protocol.counts(scenes, people, oracle="scale")[["mpjpe_sum", "mpjpe_people", "good_joints"]]
+    table = table.join(pd.DataFrame(rows)).join(scaled.add_prefix("scaled_"))
     metrics = protocol.METRICS | {"depth_error": ("depth_sum", "rt_people"), "pck2d": ("near", "points")}
+    metrics |= {"mpjpe_scaled": ("scaled_mpjpe_sum", "scaled_mpjpe_people")}
+    metrics |= {"pck_rel_all_scaled": ("scaled_good_joints", "joints")}
     result = summarise(table, metrics, "scene").rename(columns={"pck": "pck_rel_all"}).rename_axis("scene")
     result.insert(0, "n", table.groupby("scene", sort=False)["people"].sum())
     words = "CMU Panoptic's" if kind == "panoptic" else "Human3.6M by CMU Panoptic's"
@@ -282,3 +341,64 @@ def _in_2d(people: Sequence[Person], measured: bool = False) -> tuple[Person, ..
             pose[MPI17.index("head_top")] = *person.uv[MPI17.index("head")], ABSENT
         found.append(replace(person, xyz=pose, native=None))
     return tuple(found)
+
+
+# -- JTA, and streets that mirror it --------------------------------------------------------------------------
+
+
+def crowd_scores(
+    truth: Sequence[Scene], people: Sequence[Sequence[Person]], low: Sequence[Sequence[Person]]
+) -> dict[str, float | int]:
+    """A row of a study's table by PandaNet's protocol on JTA, `metrics.jta.evaluate_pck`: n (who counts), % and mm.
+
+    recall, precision; ap of the detections `low`; pck (3DPCK at 150 mm, who was missed is wrong) and mpjpe of those
+    found; pck_BIN by distance in m, recall_BIN, pck_GROUP by joints. With "_scaled" behind pck or mpjpe each pose has
+    the true sum of the lengths of limbs that JTA's skeleton shares, an oracle. Roots are between the hips. Precision
+    counts as wrong who was found and does not count, e.g. somebody wholly hidden; AP ignores them.
+
+    Parameters
+    ----------
+    truth, people : scenes, and for each those predicted
+    low : the same with those of whom the network is less sure
+    """
+    whole: dict[str, float | int] = {"n": 0}
+    for suffix, oracle in (("", "none"), ("_scaled", "scale")):
+        far = evaluate_pck(truth, people, "distance", root="mid_hip", oracle=oracle)
+        joints = evaluate_pck(truth, people, "joint", root="mid_hip", oracle=oracle)["pck"]
+        whole |= {f"{name}{suffix}": far.loc["all", name] for name in ("pck", "mpjpe")}
+        whole |= {f"pck{suffix}_{name}": far.loc[name, "pck"] for name in DISTANCES}
+        whole |= {f"pck{suffix}_{name}": joints[name] for name in JOINT_GROUPS if np.isfinite(joints[name])}
+    whole |= {f"recall_{name}": far.loc[name, "recall"] for name in DISTANCES}
+    number, recall, predicted = far.attrs["people"], far.attrs["recall"], sum(map(len, people))
+    precision = number * recall / predicted if predicted else np.nan
+    ap = evaluate_pck(truth, low, root="mid_hip").attrs["ap"]
+    return whole | {"n": number, "recall": recall, "precision": precision, "ap": ap}
+
+
+def _jta(
+    shots: Sequence[Shot], people: Sequence[Sequence[Person]], low: Sequence[Sequence[Person]]
+) -> tuple[pd.DataFrame, str]:
+    videos: dict[str, list[int]] = {}
+    for i, shot in enumerate(shots):
+        videos.setdefault(shot.scene.sequence, []).append(i)
+    rows = []
+    for name, at in videos.items():
+        truth = [_in_mpi17(shots[i].scene) for i in at]
+        rows.append({"scene": name, **crowd_scores(truth, [people[i] for i in at], [low[i] for i in at])})
+    words = (
+        f"JTA, 3DPCK at 150 mm, {SHARED.sum()} of its 22 joints, roots between the hips, matched by boxes, who was"
+        " missed is wrong; people with a joint in the picture and one visible; scaled: ORACLE, the true sum of bone"
+        " lengths"
+    )
+    return pd.DataFrame(rows), words
+
+
+def _in_mpi17(scene: Scene) -> Scene:
+    """Without the truth of joints that no prediction has; all 22 still say whether somebody is seen."""
+    people = []
+    for person in scene.people:
+        if person.native is not None:
+            xyz = np.where(SHARED[:, None], person.native.xyz, np.nan)
+            person = replace(person, native=replace(person.native, xyz=xyz))
+        people.append(person)
+    return replace(scene, people=tuple(people))

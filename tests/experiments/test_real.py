@@ -1,14 +1,16 @@
-"""SMAP's tables on data sets' own formats: the truth is perfect, what is wrong costs what it should."""
+"""Tables on data sets' own formats: the truth is perfect, what is wrong costs what it should."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from mp3d.data import mupots, panoptic, pictures
+from mp3d.data import jta, mupots, panoptic, pictures
 from mp3d.data.writers import coco as coco_files
 from mp3d.data.writers import human36m as human36m_files
+from mp3d.data.writers import jta as jta_files
 from mp3d.data.writers import muco as muco_files
 from mp3d.data.writers import mupots as mupots_files
 from mp3d.data.writers import panoptic as panoptic_files
@@ -17,9 +19,11 @@ from mp3d.experiments import real
 from mp3d.experiments.smap import tables
 from mp3d.metrics import mupots as official
 from mp3d.metrics import panoptic as protocol
+from mp3d.metrics.jta import DISTANCES, JOINT_GROUPS
 from mp3d.papers.smap import Reading
-from mp3d.scene import Person
-from mp3d.skeletons import MPI17, SMAP15, convert, convert_visibility
+from mp3d.scene import HIDDEN, VISIBLE, Person
+from mp3d.skeletons import JTA22, MPI17, SMAP15, convert, convert_visibility
+from mp3d.synthetic import worlds
 
 SIZE = 208, 128
 MUPOTS = {"recall", "precision", "pck_rel", "pck_abs", "pck_root", "pck_rel_all", "pck_abs_all", "pck2d", "pcod"}
@@ -332,8 +336,10 @@ def _empty():
 
 def test_bad_input_is_named(tests):
     shots = tests["panoptic"]
-    with pytest.raises(BadInput, match="kind: found 'jta'"):
-        real.score(shots, [[]] * len(shots), "jta")
+    with pytest.raises(BadInput, match="kind: found 'coco'"):
+        real.score(shots, [[]] * len(shots), "coco")
+    with pytest.raises(BadInput, match="kind: found 'coco'"):
+        real.load_test("", kinds=("jta", "coco"))
     with pytest.raises(BadInput, match="people: found of 1 pictures, expected of 4, as shots"):
         real.score(shots, [[]], "panoptic")
     with pytest.raises(BadInput, match="people: found of 0 pictures, expected of some"):
@@ -357,3 +363,152 @@ def test_a_notebook_s_way_from_a_folder_to_tables(data, tmp_path):
         assert set(table["variant"]) == set(ways) and {"recall", "pck_rel_all", "scene", "n"} <= set(table)
     assert "trained on mupots3d and coco" in found["mupots3d"].attrs["protocol"]
     assert "trained on studio" in found["panoptic"].attrs["protocol"]
+
+
+@pytest.mark.parametrize("kind", ["panoptic", "h36m"])
+def test_people_of_another_size_are_perfect_with_the_true_one(tests, kind):
+    table = run(tests, kind, lambda _, person: replace(person, xyz=0.5 * person.xyz), joints="mpi17")
+    assert (table["mpjpe"] > 10).all()
+    assert (table["pck_rel_all"] < 100).all()
+    assert (table["mpjpe_scaled"] < 0.01).all()
+    assert np.allclose(table["pck_rel_all_scaled"], 100)
+
+
+# -- JTA ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory):
+    """A folder with two sequences of JTA's test split and one to train on, two frames of each, of `street`'s people."""
+    base = tmp_path_factory.mktemp("street")
+    videos = worlds.sequences("street", seed=0, frames=2)
+    for split, some in (("test", videos[:2]), ("train", videos[:1])):
+        frames = jta.LOCO_FRAMES[split]
+        moved = [replace(scene, frame=frames[scene.frame] - 1) for video in some for scene in video]
+        jta_files.write(moved, base / "jta", split)
+        for number in jta.sequences(base / "jta", split):
+            for frame in frames[:2]:
+                path = jta.image_path(base / "jta", split, number, frame)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.new("RGB", (1920, 1080)).save(path)
+    return base
+
+
+@pytest.fixture(scope="module")
+def crowds(street):
+    return real.load_test(street, kinds=("jta",))
+
+
+def counted(shots):
+    """Everybody in these pictures who counts: one joint at least on screen, and one not hidden."""
+    people = []
+    for shot in shots:
+        for person in shot.scene.people:
+            inside = ((person.native.uv >= 0) & (person.native.uv <= (1920, 1080))).all(-1)
+            if inside.any() and (person.native.visibility == VISIBLE).any():
+                people.append(person)
+    return people
+
+
+def test_jta_is_found_where_it_is_asked_for(street, crowds, tmp_path):
+    assert [(s.scene.sequence, s.scene.frame, s.path.name) for s in crowds["jta"]] == [
+        (sequence, frame, f"{frame}.jpg") for sequence in ("seq_256", "seq_258") for frame in (10, 20)
+    ]
+    assert len(real.load_test(street / "jta", 2, ("mupots3d", "jta"))["jta"]) == 2  # its own folder
+    with pytest.raises(MissingData, match="no test pictures of mupots3d, panoptic, h36m"):
+        real.load_test(street)  # methods that are not made for crowds do not see it
+    jta_files.fixture(tmp_path / "jta")
+    with pytest.raises(MissingData, match=r"10\.jpg: no picture .* to_imgs\.py"):
+        real.load_test(tmp_path, kinds=("jta",))
+
+
+def test_frames_of_jta_that_nobody_is_in_are_tested_but_not_trained_on(street, tmp_path):
+    shutil.copytree(street / "jta", tmp_path / "jta")
+    for split, number, frame in (("test", 256, 30), ("train", 0, 11)):
+        Image.new("RGB", (1920, 1080)).save(jta.image_path(tmp_path / "jta", split, number, frame))
+    shots = real.load_test(tmp_path, kinds=("jta",))["jta"]
+    assert [len(shot.scene.people) for shot in shots if shot.scene.frame == 30] == [0]
+    table = run({"jta": shots}, "jta", joints="mpi17")
+    assert np.allclose(table["recall"], 100)
+    assert [shot.scene.frame for shot in real.load_train(tmp_path, "jta")[0]] == [1, 6]
+
+
+def test_jta_s_training_pictures(street, tmp_path):
+    shots, flat = real.load_train(street, "jta")
+    assert [(s.scene.sequence, s.scene.frame) for s in shots] == [("seq_0", 1), ("seq_0", 6)]
+    assert flat == []
+    person = shots[0].scene.people[0]
+    assert person.native is None
+    assert person.xyz.dtype == np.float32
+    jta_files.fixture(tmp_path / "jta")
+    with pytest.raises(MissingData, match=r"1\.jpg: no picture"):
+        real.load_train(tmp_path, "jta")
+
+
+def test_the_truth_is_perfect_on_jta(crowds):
+    shots = crowds["jta"]
+    table = run(crowds, "jta", joints="mpi17")
+    assert list(table)[:4] == ["variant", "seed", "scene", "n"]
+    assert table["scene"].tolist() == ["seq_256", "seq_258"]
+    assert table["n"].sum() == len(counted(shots)) > 0
+    for name in ("recall", "ap", "pck", "pck_scaled"):
+        assert np.allclose(table[name], 100), name
+    predicted = [sum(len(s.scene.people) for s in shots if s.scene.sequence == name) for name in table["scene"]]
+    assert np.allclose(table["precision"], 100 * table["n"] / predicted)
+    assert (table[["mpjpe", "mpjpe_scaled"]] < 0.01).all(axis=None)
+    for name in DISTANCES:
+        known = table[[f"pck_{name}", f"pck_scaled_{name}", f"recall_{name}"]].dropna()
+        assert np.allclose(known, 100), name
+    known = table[[f"recall_{name}" for name in DISTANCES]].notna()
+    assert known.any(axis=None) and not known.all(axis=None)
+    groups = {name for name in JOINT_GROUPS if f"pck_{name}" in table}
+    assert groups == set(JOINT_GROUPS) - {"clavicles"}  # which MPI17 lacks
+    assert "16 of its 22 joints" in table.attrs["protocol"] and "ORACLE" in table.attrs["protocol"]
+
+
+def test_who_is_missed_on_jta_is_wrong_and_who_is_too_small_is_not(crowds):
+    shots = crowds["jta"]
+    table = run(crowds, "jta", lambda n, person: person if n % 2 else None, "mpi17")
+    assert (table["recall"].between(1, 99)).all()
+    assert np.allclose(table["pck"], table["recall"], atol=2)  # not all have as many joints
+    assert (table["ap"] <= table["recall"] + 1e-9).all()
+    table = run(crowds, "jta", lambda _, person: replace(person, xyz=0.5 * person.xyz), "mpi17")
+    assert (table["pck"] < 80).all() and (table["mpjpe"] > 100).all()
+    assert np.allclose(table["pck_scaled"], 100) and (table["mpjpe_scaled"] < 0.01).all()
+    table = run(crowds, "jta", lambda *_: None, "mpi17")
+    assert (table[["recall", "pck", "pck_scaled", "ap"]] == 0).all(axis=None)
+    assert table[["precision", "mpjpe"]].isna().all(axis=None)
+    assert table["n"].sum() == len(counted(shots))
+
+
+def test_who_is_unsure_counts_for_ap_alone(crowds):
+    def unsure(n, person):
+        return replace(person, score=0.9 if n % 2 else 0.1)
+
+    shots = crowds["jta"]
+    predict = changed(truth(shots, "jta", "mpi17"), unsure)
+
+    def variants(images, cameras):
+        people = predict(images, cameras)
+        return {"all": people, "sure": people, "none": people}
+
+    table = real.evaluate(variants, shots, "jta", *SIZE, batch=2, above={"sure": 0.5, "none": 0.95})
+    mean = table.groupby("variant")[["recall", "ap", "pck"]].mean()
+    assert np.allclose(mean["ap"], 100)
+    assert mean.loc["all", "recall"] == pytest.approx(100)
+    assert 1 < mean.loc["sure", "recall"] < 99
+    assert mean.loc["none", "recall"] == mean.loc["none", "pck"] == 0
+
+
+def test_all_of_jta_s_joints_say_whether_somebody_counts(crowds):
+    shot = crowds["jta"][0]
+    whole = shot.scene.people[0]
+    people = []
+    for seen in ([], ["l_clavicle"]):
+        visibility = np.full(len(JTA22), HIDDEN, np.uint8)
+        visibility[[JTA22.index(name) for name in seen]] = VISIBLE
+        native = replace(whole.native, uv=np.full((22, 2), 500.0), visibility=visibility)
+        people.append(native.canonical())
+    for person, number in zip(people, (0, 1), strict=True):
+        one = replace(shot, scene=replace(shot.scene, people=(person,)))
+        assert real.score([one], [[]], "jta")["n"].tolist() == [number]
