@@ -557,5 +557,5 @@ PROFILES = {
     "cpu": Profile(SMALL, 256, 160, 16, 1, _fit(400, 2e-3), reuse=4, block=512),
     "gpu": Profile(_MIDDLE, 256, 160, 64, 3, _fit(8_000, 1e-3), reuse=2, block=1024),
     # Pictures of 512 px are those of the public code.
-    "paper": Profile(ORPMAEConfig(), 512, 512, 30, 1, _PAPER),
+    "paper": Profile(ORPMAEConfig(), 512, 512, 30, 1, _PAPER, block=240),
 }

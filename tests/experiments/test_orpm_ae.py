@@ -24,6 +24,7 @@ from mp3d.papers import orpm_ae
 from mp3d.papers.orpm_ae import ORPMAE, PROFILES, SMALL, Reading
 from mp3d.scene import ABSENT, HIDDEN
 from mp3d.skeletons import MPI17
+from mp3d.synthetic.stream import Stream
 
 CONFIG = replace(SMALL, canvas=(256, 160), radius=0)
 
@@ -228,3 +229,9 @@ def test_the_test_cameras_are_not_trained_on(data, keep, monkeypatch):
     monkeypatch.setattr(networks.real, "load_train", lambda *_: (shots + others, []))
     networks.for_data(data, "panoptic", "smoke", 1, keep, 1.0)
     assert seen == others
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_s_pictures_can_be_drawn(profile):
+    size = PROFILES[profile]
+    Stream("studio", 0, size.width, size.height, size.batch, reuse=size.reuse, block=size.block)
