@@ -201,7 +201,17 @@ def test_half_a_pair_is_seen(toy):
 
 
 def test_every_name_is_known_also_in_cells_that_only_readers_with_data_run():
-    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821", "--quiet", *map(str, FOLDER.glob("*.py"))]
+    ruff = [
+        sys.executable,
+        "-m",
+        "ruff",
+        "check",
+        "--isolated",
+        "--select",
+        "F821",
+        "--quiet",
+        *map(str, FOLDER.glob("*.py")),
+    ]
     done = subprocess.run(ruff, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
