@@ -554,7 +554,7 @@ _MIDDLE = replace(SMALL, width=128, increase=64, canvas=(256, 160))
 _TINY = replace(SMALL, stacks=2, width=16, increase=8, canvas=(64, 64))
 PROFILES = {
     "smoke": Profile(_TINY, 64, 40, 4, 1, _fit(3, 1e-3), block=16),
-    "cpu": Profile(SMALL, 256, 160, 16, 1, _fit(400, 2e-3), reuse=4, block=512),
+    "cpu": Profile(SMALL, 256, 160, 16, 1, _fit(250, 2e-3), reuse=4, block=512),
     "gpu": Profile(_MIDDLE, 256, 160, 64, 3, _fit(8_000, 1e-3), reuse=2, block=1024),
     # Pictures of 512 px are those of the public code.
     "paper": Profile(ORPMAEConfig(), 512, 512, 30, 1, _PAPER, block=240),
