@@ -322,3 +322,43 @@ def found_and_right(errors, found):
 def cost_of_a_tag(gap, score):
     """What the public codes' assignment pays to give a detection with such a gap of tags to a person."""
     return 100 * np.round(gap) - score
+
+
+# -- pandanet ---------------------------------------------------------------------------------------------
+
+
+def pono_of(ious):
+    """The per-object normalised overlaps of all anchors of one person, from their IoUs."""
+    return [iou / max(ious) for iou in ious]
+
+
+def iou_of_squares(dx, dy):
+    """The IoU of two unit squares whose centres are dx and dy apart."""
+    common = max(0.0, 1 - abs(dx)) * max(0.0, 1 - abs(dy))
+    return common / (2 - common)
+
+
+def depth_at_mean_size(z, true, mean):
+    """Where somebody at z is put whose bones are `true` mm long together and taken for `mean` mm."""
+    return z * mean / true
+
+
+# -- pandanet_ablation ------------------------------------------------------------------------------------
+
+
+def best_weight(loss):
+    """The weight at which lambda * loss + log(1 / lambda) is least, and what it is there."""
+    return 1 / loss, 1 + np.log(loss)
+
+
+def joints_lost(places):
+    """How many of some joints (x, y), in anchor coordinates, a network learns nothing of that says 0."""
+    return sum(abs(x) >= 1 or abs(y) >= 1 for x, y in places)
+
+
+def faster_from(network, each):
+    """The least number of people for which one look at all takes less time than `each` for everyone of them."""
+    people = 1
+    while network >= each * people:
+        people += 1
+    return people

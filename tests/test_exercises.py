@@ -280,3 +280,41 @@ def test_its_ablations_solutions_are_those_of_the_library():
     assert exercises.found_and_right(off, [1, 1, 1, 1]) == pytest.approx((187.5, 50))
     assert exercises.found_and_right(off, [1, 1, 0, 0]) == pytest.approx((75, 50))
     assert exercises.cost_of_a_tag(0.4, 0.9) < exercises.cost_of_a_tag(0.1, 0.8) < exercises.cost_of_a_tag(0.6, 0.9)
+
+
+def test_pandanets_solutions_are_those_of_the_library():
+    anchor = torch.tensor([[10.0, 10.0]])
+    box = torch.tensor([[[0.0, 0.0, 10.0, 10.0]]])
+    some = torch.tensor([[0.0, 0.0, 10.0, 6.0], [0.0, 0.0, 10.0, 4.0], [3.0, 0.0, 10.0, 10.0]])
+    person, overlap = anchors.assign(some[None, :, None], box)
+    ious = overlap.flatten().tolist()
+    np.testing.assert_allclose(exercises.pono_of(ious), anchors.pono(person, overlap, 1).flatten(), rtol=1e-6)
+    rng = np.random.default_rng(0)
+    for dx, dy in rng.uniform(-1.5, 1.5, (50, 2)):
+        iou = anchors.iou_of_joints(torch.tensor([dx, dy]), torch.zeros(2, dtype=torch.float64))
+        assert exercises.iou_of_squares(dx, dy) == pytest.approx(iou.item())
+        box = anchors.iou(
+            torch.tensor([0.0, 0, 10, 10]), torch.cat([torch.tensor([10 * dx, 10 * dy]).float(), anchor[0]])
+        )
+        assert exercises.iou_of_squares(dx, dy) == pytest.approx(box.item(), abs=1e-6)
+    pose = torch.from_numpy(rng.normal(0, 300, (17, 3)))
+    k, place = torch.tensor([1000.0, 1000, 480, 270], dtype=torch.float64), torch.tensor([500.0, 100, 10_000])
+    at = translation.fit(1.1 * pose, project(pose + place, k), k)
+    assert exercises.depth_at_mean_size(10_000, 4000, 4400) == pytest.approx(at[2].item(), rel=1e-6)
+
+
+def test_its_ablation_s_solutions_are_those_of_the_library():
+    for loss in (0.01, 0.4, 3.0):
+        weight, least = exercises.best_weight(loss)
+        log = torch.tensor(weight).log().requires_grad_()
+        value = log.exp() * loss - log
+        assert value.item() == pytest.approx(least, abs=1e-6)
+        assert torch.autograd.grad(value, log)[0].item() == pytest.approx(0, abs=1e-6)
+    places = [(0.2, 0.3), (1.1, 0.0), (-0.5, 0.9), (0.0, -1.2)]
+    said = torch.zeros(4, 2, requires_grad=True)
+    loss = (1 - anchors.iou_of_joints(torch.tensor(places), said)).square().sum()
+    slopes = torch.autograd.grad(loss, said)[0]
+    assert exercises.joints_lost(places) == (slopes == 0).all(1).sum().item() == 2
+    assert (
+        exercises.faster_from(40, 12) == 4 and exercises.faster_from(36, 12) == 4 and exercises.faster_from(5, 12) == 1
+    )

@@ -17,12 +17,14 @@ from mp3d.plots.codings import curves, gammas
 from mp3d.plots.joints import joint_sets, lens_gap, neck_rule, side_by_side, source_map
 from mp3d.plots.lessons import hand_check, joint_chart
 from mp3d.plots.orpm_ae import orpm_sheet, readout_steps
+from mp3d.plots.pandanet import anchor_sheet, from_above, weights_map
 from mp3d.plots.pictures import drawn_people, layers, overlay, sheet
 from mp3d.plots.protocols import matching, poses_by_hand, protocol_slide, threshold_curve
 from mp3d.plots.smap import association_picture, maps_sheet, ordinal, root_depths
 from mp3d.plots.worlds import world_statistics
 
 __all__ = [
+    "anchor_sheet",
     "association_picture",
     "attention_by_distance",
     "attention_matrix",
@@ -34,6 +36,7 @@ __all__ = [
     "drawn_people",
     "error_by_distance",
     "forest",
+    "from_above",
     "gain_by_joint",
     "gain_by_sequence",
     "gammas",
@@ -61,5 +64,6 @@ __all__ = [
     "skeletons_3d",
     "source_map",
     "threshold_curve",
+    "weights_map",
     "world_statistics",
 ]

@@ -1,0 +1,1 @@
+"""PandaNet's tables and figures as experiments."""
