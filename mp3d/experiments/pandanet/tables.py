@@ -10,7 +10,7 @@ of the training set's mean, which a user gets; and everybody's own, taken from t
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -32,6 +32,7 @@ from mp3d.canvas import Canvas
 from mp3d.codings import anchors as coding
 from mp3d.experiments import real
 from mp3d.experiments import threedmppe as crops
+from mp3d.experiments.orpm_ae.tables import Job
 from mp3d.experiments.pandanet.networks import PROFILES, TRAINING, VARIANTS, WIDE, for_data, trained, trained_other
 from mp3d.experiments.pinet import checked_budget, seed_range
 from mp3d.experiments.shown import FRAMES, SIZES, test_pictures
@@ -63,25 +64,6 @@ STREETS = 4
 OVERLAPS = {"smoke": 8, "cpu": 240, "gpu": 480, "paper": 480}
 """Single pictures of the split "overlap", in `GROUPS` scenes."""
 GROUPS = 12
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a unit needs besides the seed.
-
-    Parameters
-    ----------
-    what : the variant of the network, or another method
-    world : on which it is trained and tested
-    budget : factor on the profile's training steps
-    keep : folder for trained networks; does not decide the result
-    """
-
-    what: str
-    world: str
-    profile: str
-    budget: float
-    keep: str = field(metadata={"decides": False})
 
 
 def study(
