@@ -26,6 +26,7 @@ class Person:
     identity : who this is, equal in all frames of a sequence
     score : a detector's confidence, 1 for a true person
     native : the same person in the data set's own joints, where those are others (`canonical`)
+    detection : x, y, width, height in px of a tight box that a detector gave, where it gave one apart from the joints
     """
 
     xyz: Float[np.ndarray, "J 3"]
@@ -36,6 +37,7 @@ class Person:
     skeleton: Skeleton = MPI17
     score: float = 1.0
     native: "Person | None" = None
+    detection: Float[np.ndarray, " 4"] | None = None
 
     def __post_init__(self):
         if self.xyz.shape != (len(self.skeleton), 3):

@@ -105,6 +105,15 @@ def pose_box(
     return torch.where(known.any(-2), box, torch.nan)
 
 
+def tight_box(
+    box: Float[Tensor, "*people 4"], wider: float | int = 0.1, taller: float | int = 0.15
+) -> Float[Tensor, "*people 4"]:
+    """The box tight around the joints, from that of `pose_box`."""
+    centre = box[..., :2] + box[..., 2:] / 2
+    size = box[..., 2:] / box.new_tensor([1 + wider, 1 + taller])
+    return torch.cat([centre - size / 2, size], -1)
+
+
 def assign(
     anchors: Float[Tensor, "H W A 4"], boxes: Float[Tensor, "*B P 4"]
 ) -> tuple[Int[Tensor, "*B H W A"], Float[Tensor, "*B H W A"]]:

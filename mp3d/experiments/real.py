@@ -170,13 +170,21 @@ def evaluate(
             if len(found) != len(some):
                 raise BadInput("real.evaluate", name, f"people of {len(found)} pictures", f"{len(some)}, as it got")
             for placed, persons in zip(some, found, strict=True):
-                moved = [replace(person, uv=placed.to_file(person.uv)) for person in persons]
-                people.setdefault(name, []).append(moved)
+                people.setdefault(name, []).append([_in_file(person, placed) for person in persons])
     above = above or {}
     parts = [score(shots, found, kind, name, seed, above.get(name, -np.inf)) for name, found in people.items()]
     whole = pd.concat(parts, ignore_index=True)
     whole.attrs["protocol"] = parts[0].attrs["protocol"]
     return whole
+
+
+def _in_file(person: Person, placed: pictures.Placed) -> Person:
+    """Somebody with px of the file instead of the canvas."""
+    box = person.detection
+    if box is not None:
+        low, high = placed.to_file(np.stack([box[:2], box[:2] + box[2:]]))
+        box = np.concatenate([low, high - low])
+    return replace(person, uv=placed.to_file(person.uv), detection=box)
 
 
 def score(

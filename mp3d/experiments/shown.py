@@ -14,8 +14,8 @@ from mp3d import plots
 from mp3d.batch import Batch
 from mp3d.camera import Camera
 from mp3d.errors import BadInput, MissingData
-from mp3d.scene import Person
-from mp3d.skeletons import SMAP15, Skeleton
+from mp3d.scene import NATIVE, Person, Scene
+from mp3d.skeletons import MPI17, SMAP15, Skeleton
 from mp3d.synthetic.render import render
 from mp3d.synthetic.worlds import films
 
@@ -37,6 +37,21 @@ def test_pictures(world: str, profile: str, split: str = "test") -> list[tuple[s
     """The world's test videos, some frames of each: the same for every network and seed."""
     videos = films(world, seed=0, split=split, frames=FRAMES[profile])
     return [(film.sequence[0], render(film, *SIZES[profile], seed=1).batch) for film in videos]
+
+
+def scenes(batch: Batch) -> list[Scene]:
+    """The truth of some pictures as records."""
+    height, width = batch.image.shape[2:]
+    xyz, uv, k = (x.double().cpu().numpy() for x in (batch.xyz, batch.uv, batch.k))
+    seen, there = batch.visibility.cpu().numpy(), batch.there.cpu().numpy()
+    native = np.full(len(MPI17), NATIVE, np.uint8)
+    return [
+        Scene(
+            Camera(*k[b].tolist(), width, height),
+            tuple(Person(xyz[b, p], uv[b, p], seen[b, p], native, p) for p in np.flatnonzero(there[b]).tolist()),
+        )
+        for b in range(len(batch))
+    ]
 
 
 def activities(table: pd.DataFrame, metrics: Sequence[str] = ("mpjpe", "rt_error", "pcod")) -> pd.DataFrame:

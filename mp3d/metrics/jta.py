@@ -9,8 +9,8 @@ too). No matching of people.
 `evaluate_pck`, PandaNet's: 22 joints (`JTA22`), a joint is good if it is closer than 150 mm after alignment of the
 roots; every joint of a person who was missed is wrong, so 3DPCK <= recall, and false positives cost nothing, which is
 why recall and AP stand beside. Not stated in the paper, ours: people count with at least one joint inside the image
-and at least one visible; matched as for AP (boxes around the joints, IoU >= 0.5, by score); the root is spine4, or
-the middle of the hips; distance from the camera is Euclidean, of the root.
+and at least one visible; matched as for AP (the method's boxes, else those around its joints, IoU >= 0.5, by score);
+the root is spine4, or the middle of the hips; distance from the camera is Euclidean, of the root.
 """
 
 from collections.abc import Iterable, Sequence

@@ -139,9 +139,12 @@ def known_mean(values: Float[np.ndarray, "N J"]) -> Float[np.ndarray, " N"]:
 
 
 def boxes(people: Sequence[Person]) -> Float[np.ndarray, "P 4"]:
-    """(P, 4) x, y, width, height in px of the tightest box around the joints, NaN for a person without any."""
-    found = [np.isfinite(person.uv).all(-1).any() for person in people]
-    rows = [person.box if there else np.full(4, np.nan) for person, there in zip(people, found, strict=True)]
+    """(P, 4) x, y, width, height in px: the detector's box, or the tightest around the joints; NaN where neither is."""
+    rows = []
+    for person in people:
+        known = np.isfinite(person.uv).all(-1).any()
+        around = person.box if known else np.full(4, np.nan)
+        rows.append(around if person.detection is None else person.detection)
     return np.array(rows, float).reshape(-1, 4)
 
 

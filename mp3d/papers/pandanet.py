@@ -359,13 +359,16 @@ def decode(
     for b, some in enumerate(found):
         uv = canvas.back(some.uv)
         pose = some.xyz * length
+        tight = coding.tight_box(some.boxes)
+        low, high = canvas.back(tight[:, :2]), canvas.back(tight[:, :2] + tight[:, 2:])
+        boxes = torch.cat([low, high - low], -1).double().cpu().numpy()
         place = translation.fit(pose - pose[:, ROOT : ROOT + 1], uv, cameras[b].to(uv))
         xyz = (pose - pose[:, ROOT : ROOT + 1] + place[:, None]).double().cpu().numpy()
         pixels, score = uv.double().cpu().numpy(), some.score.cpu().numpy()
         seen, native = np.full(JOINTS, VISIBLE, np.uint8), np.full(JOINTS, NATIVE, np.uint8)
         people.append(
             [
-                Person(xyz[i], pixels[i], seen, native, i, score=float(score[i]))
+                Person(xyz[i], pixels[i], seen, native, i, score=float(score[i]), detection=boxes[i])
                 for i in range(len(xyz))
                 if np.isfinite(xyz[i]).all()
             ]

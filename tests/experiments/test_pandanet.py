@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mp3d.batch import Batch
-from mp3d.canvas import Canvas, fit_canvas, on_canvas
+from mp3d.canvas import on_canvas
 from mp3d.codings import anchors as coding
 from mp3d.errors import BadInput
 from mp3d.experiments import threedmppe as crops
@@ -23,8 +23,8 @@ from mp3d.metrics.detection import iou
 from mp3d.metrics.jta import JOINT_GROUPS
 from mp3d.papers import orpm_ae, pandanet
 from mp3d.papers.orpm_ae import ORPMAE, ORPMAEConfig
-from mp3d.papers.pandanet import PROFILES, TASKS, Detections, PandaNet, PandaNetConfig, Reading
-from mp3d.scene import ABSENT, HIDDEN, Person
+from mp3d.papers.pandanet import PROFILES, TASKS, PandaNet, PandaNetConfig, Reading
+from mp3d.scene import HIDDEN, Person
 from mp3d.skeletons import JTA22, MPI17, convert
 from mp3d.synthetic.stream import Stream
 
@@ -183,42 +183,44 @@ def test_average_precision_is_of_all_detections_and_the_rest_of_those_a_user_get
 # ---- boxes ----------------------------------------------------------------------------------------
 
 
-def boxed(batch: Batch, canvas: Canvas) -> list[Detections]:
-    """What a network finds that gives everybody their box."""
-    boxes = coding.pose_box(canvas.to(batch.uv))
-    score = torch.linspace(0.9, 0.5, boxes.shape[1])
-    return [Detections(score, some, torch.zeros(len(some), 17, 2), torch.zeros(len(some), 17, 3)) for some in boxes]
+def boxed(batch: Batch) -> list[list[Person]]:
+    """What a network finds that gives everybody their box, and puts all their joints into one point."""
+    score = np.linspace(0.9, 0.5, batch.uv.shape[1])
+    return [
+        [replace(p, uv=np.full((17, 2), 3.0), detection=p.box, score=float(score[p.identity])) for p in scene.people]
+        for scene in tables.scenes(batch)
+    ]
 
 
-def less(found: Detections, drop: int) -> Detections:
-    stay = [i for i in range(len(found.score)) if i != drop]
-    return Detections(found.score[stay], found.boxes[stay], found.uv[stay], found.xyz[stay])
+def less(found: list[Person], drop: int) -> list[Person]:
+    return [person for i, person in enumerate(found) if i != drop]
 
 
-@pytest.mark.parametrize("size", [(256, 160), (192, 128), (512, 512)])
-def test_average_precision_of_the_boxes_that_are_learned(people, size):
-    canvas = fit_canvas(people.image, size)[1]
-    found = boxed(people, canvas)
-    assert tables.ap_of_boxes(people, found, canvas) == pytest.approx(100)
-    one_less = [less(found[0], 3), *found[1:]]
-    assert tables.ap_of_boxes(people, one_less, canvas) == pytest.approx(100 * 23 / 24)
-    first = replace(found[0], boxes=found[0].boxes + torch.tensor([5000.0, 0, 0, 0]))
-    one_wrong = replace(less(first, 3), score=torch.full((7,), 0.1))  # seven false alarms behind all others
-    assert tables.ap_of_boxes(people, [one_wrong, *found[1:]], canvas) == pytest.approx(100 * 16 / 24)
-    for some, reached in ((found, 11), (one_less, 10), ([one_wrong, *found[1:]], 7)):  # of recalls 0, 0.1, ..., 1
-        assert tables.ap_of_boxes(people, some, canvas, interpolation="11") == pytest.approx(100 * reached / 11)
+def ap(batch: Batch, found: list[list[Person]]) -> float:
+    return tables.row("one", batch, found, found)["ap"]
+
+
+def test_average_precision_and_matching_are_of_the_networks_own_boxes(people):
+    found = boxed(people)
+    assert ap(people, found) == pytest.approx(100)
+    assert tables.row("one", people, found, found)["recall"] == pytest.approx(100)
+    without = [[replace(person, detection=None) for person in some] for some in found]
+    assert ap(people, without) == 0
+    assert ap(people, [less(found[0], 3), *found[1:]]) == pytest.approx(100 * 23 / 24)
+    far = np.array([5000.0, 0, 0, 0])
+    wrong = [replace(person, detection=person.detection + far, score=0.1) for person in less(found[0], 3)]
+    assert ap(people, [wrong, *found[1:]]) == pytest.approx(100 * 16 / 24)  # seven false alarms behind all others
 
 
 def test_people_who_do_not_count_have_boxes_that_do_not_matter(people):
-    canvas = fit_canvas(people.image, (256, 160))[1]
-    found = boxed(people, canvas)
+    found = boxed(people)
     seen = people.visibility.clone()
-    seen[0, 3], seen[1, 2] = HIDDEN, ABSENT  # wholly hidden: ignored; outside of the picture: nobody
+    seen[0, 3] = HIDDEN  # wholly hidden: ignored
     batch = replace(people, visibility=seen)
-    without = [less(found[0], 3), less(found[1], 2), found[2]]
-    assert tables.ap_of_boxes(batch, without, canvas) == pytest.approx(100)
-    assert tables.ap_of_boxes(batch, [found[0], *without[1:]], canvas) == pytest.approx(100)
-    assert tables.ap_of_boxes(batch, found, canvas) < 100
+    assert ap(batch, [less(found[0], 3), *found[1:]]) == pytest.approx(100)
+    assert ap(batch, found) == pytest.approx(100)
+    other = [replace(found[0][3], detection=np.array([5000.0, 0, 9, 9])), *less(found[0], 3)]
+    assert ap(batch, [other, *found[1:]]) < 100
 
 
 # ---- exact maps, and ceilings -----------------------------------------------------------------------
@@ -227,7 +229,7 @@ def test_people_who_do_not_count_have_boxes_that_do_not_matter(people):
 def test_exact_maps_are_read_perfectly_but_for_the_size():
     batch = pair(1600, 0, 4)
     found = tables.read(perfect(batch, mean(batch)), "one", batch, {"0.3": Reading()})
-    for name in ("recall", "precision", "ap", "ap_boxes", "pck_scaled", "pck_scaled_wrists"):
+    for name in ("recall", "precision", "ap", "pck_scaled", "pck_scaled_wrists"):
         assert found[name] == pytest.approx(100), name
     assert found["n"] == 8 and found["mpjpe_scaled"] < 0.1
     some = tables.ceilings(batch, mean(batch))["size_ceiling"]
@@ -253,32 +255,29 @@ def test_readings_are_columns_and_all_have_the_same_average_precision():
     model.maps = lambda images: (maps, canvas)
     found = tables.read(model, "one", batch, {"low": Reading(), "high": Reading(score=0.5)})
     plain = {name for name in found if "@" not in name} - {"scene", "n"}
-    others = {"ap_boxes@voc07", "pck@hungarian", "recall@hungarian"}
+    others = {"ap@voc07", "pck@hungarian", "recall@hungarian"}
     assert {name for name in found if "@" in name} == {f"{name}@high" for name in plain} | others
     assert found["recall"] == 100 and found["recall@high"] == 50 and found["precision@high"] == 100
     assert found["ap"] == pytest.approx(100) and found["ap@high"] == found["ap"]
-    assert found["ap_boxes"] == pytest.approx(found["ap_boxes@high"])
 
 
 def test_the_first_of_several_readings_is_scored_in_other_ways_too():
-    """Of eight people one is missed, and one has joints beside their box: not far enough to belong to nobody."""
+    """Of eight people one is missed, and one stands beside their true box: not far enough to belong to nobody."""
     batch, model = pair(1600, 0, 4), untrained(4000.0)
     batch = replace(batch, xyz=batch.xyz * (4000 / lengths(batch))[..., None, None])
-    maps, canvas = exact_maps(batch, SIZES, CONFIG)
-    right = maps.score.shape[2] // 2
-    maps.score[0, :, right:] = -20
-    moved = maps.uv[1, :, right:].clone()
-    moved[..., 0] += 20 / SIZES[:, :1]  # px
-    maps.uv[1, :, right:] = moved
+    beside = replace(batch, uv=batch.uv.clone())
+    beside.uv[1, batch.uv[1, :, 0, 0].argmax(), :, 0] += 20  # px
+    maps, canvas = exact_maps(beside, SIZES, CONFIG)
+    maps.score[0, :, maps.score.shape[2] // 2 :] = -20
     model.maps = lambda images: (maps, canvas)
     found = tables.read(model, "one", batch, {"first": Reading(), "nobody": Reading(score=0.9999)})
     assert found["recall"] == found["pck"] == pytest.approx(100 * 6 / 8)
     assert found["recall@hungarian"] == found["pck@hungarian"] == pytest.approx(100 * 7 / 8)
-    assert found["ap_boxes"] == pytest.approx(100 * 7 / 8)
-    assert found["ap_boxes@voc07"] == pytest.approx(100 * 9 / 11)  # recalls 0 to 0.8
+    assert found["ap"] == pytest.approx(100 * (2 + 4 * 6 / 7) / 8)  # two, one wrong, four
+    assert found["ap@voc07"] == pytest.approx(100 * (3 + 5 * 6 / 7) / 11)  # recalls 0 to 0.2, and to 0.7
     assert found["recall@nobody"] == 0
     one = tables.read(model, "one", batch, {"first": Reading()})
-    assert set(one) == {name for name in found if "@" not in name} and one["ap_boxes"] == found["ap_boxes"]
+    assert set(one) == {name for name in found if "@" not in name} and one["ap"] == found["ap"]
 
 
 def test_readings_have_other_overlaps():
@@ -371,7 +370,6 @@ def test_a_world_s_table_at_smoke_size(keep, monkeypatch, world, other):
     assert set(whole["variant"]) == {"full", other, "nms_ceiling", "size_ceiling"}
     assert set(whole) >= METRICS and not whole[["scene", "n"]].drop_duplicates()["scene"].duplicated().any()
     assert set(whole["scene"]) == {scene for scene, _ in some} and (whole["n"] > 0).all()
-    assert whole["ap_boxes"].notna().sum() == len(some)  # only PandaNet has boxes of its own
     best = whole[whole["variant"] == "size_ceiling"]
     assert (best["recall"] == 100).all() and (best["pck_scaled"] == 100).all()
     assert not tables.world(world, "smoke", keep).missing()
@@ -391,7 +389,7 @@ def test_the_variants_table_at_smoke_size(keep, monkeypatch):
     monkeypatch.setattr(tables, "pictures", lambda world, profile, split: some[split])
     monkeypatch.setattr(tables, "VARIANTS", ["full", "no_subpixel"])
     table = tables.variants("smoke", keep).table(workers=1)
-    assert {"recall@nms_0.4", "recall_overlap@nms_0.4", "pck_scaled_<10_overlap", "ap_boxes_overlap"} <= set(table)
+    assert {"recall@nms_0.4", "recall_overlap@nms_0.4", "pck_scaled_<10_overlap", "ap_overlap"} <= set(table)
     overlap = table["scene"].str.startswith("O")
     assert overlap.sum() == len(table) / 2 == 4
     assert table.loc[overlap, "recall"].isna().all() and table.loc[~overlap, "recall"].notna().all()
@@ -400,7 +398,7 @@ def test_the_variants_table_at_smoke_size(keep, monkeypatch):
     ways = {*tables.READINGS, "voc07", "hungarian", "nms_ceiling", "size_ceiling"} - {"0.3"}
     assert set(whole["variant"]) == {"no_subpixel", "full", *ways}
     assert whole["variant"].value_counts().eq(4).all()  # the full network alone is read in other ways
-    for name, metrics in {"hungarian": {"recall", "pck"}, "voc07": {"ap_boxes"}}.items():
+    for name, metrics in {"hungarian": {"recall", "pck"}, "voc07": {"ap"}}.items():
         known = whole[whole["variant"] == name].dropna(axis=1, how="all")
         both = {f"{metric}{suffix}" for metric in metrics for suffix in ("", "_overlap")}
         assert set(known) == {"variant", "seed", "scene", "n"} | both
@@ -611,17 +609,17 @@ def test_gaps_are_of_pairs():
 def test_choices_are_changes_against_ours():
     others = {variant: (5.0, 25.0) for variant, _ in show.CHOICES.values()} | {"hungarian": (16.0, 36.0)}
     table = rows(full=(10.0, 30.0), **others)
-    names = ("precision", "pck", "ap_boxes", "pck_scaled")
+    names = ("precision", "pck", "ap", "pck_scaled")
     table = table.assign(**{name: table["recall"] * factor for name, factor in zip(names, (2, 3, 4, 5), strict=True)})
     found = show.choices(table)
-    expected = {"recall": -5, "precision": -10, "pck": -15, "ap_boxes": -20}
+    expected = {"recall": -5, "precision": -10, "pck": -15, "ap": -20}
     for choice, (variant, metrics) in show.CHOICES.items():
         assert list(found.loc[choice].index) == list(metrics)
         for metric, value in expected.items():
             if metric in metrics:
                 factor = -1.2 if variant == "hungarian" else 1
                 assert found.loc[(choice, metric), "change"] == pytest.approx(factor * value)
-    assert show.CHOICES["AP at 11 recalls, as in VOC 2007"] == ("voc07", ("ap_boxes",))
+    assert show.CHOICES["AP at 11 recalls, as in VOC 2007"] == ("voc07", ("ap",))
     assert show.CHOICES["people are matched by their joints, not boxes"] == ("hungarian", ("recall", "pck"))
     last = found.loc["true sizes instead of the mean one"]
     assert list(last.index) == ["pck"] and last["change"].item() == pytest.approx(2 * 20.5)  # of the full one
@@ -631,7 +629,7 @@ def test_choices_are_changes_against_ours():
 
 def test_choices_that_are_not_in_a_table_are_not_known():
     table = rows(full=(10.0, 30.0), no_subpixel=(5.0, 25.0))
-    table = table.assign(**dict.fromkeys(("precision", "pck", "ap_boxes", "pck_scaled"), table["recall"]))
+    table = table.assign(**dict.fromkeys(("precision", "pck", "ap", "pck_scaled"), table["recall"]))
     known = show.choices(table)["change"].dropna()
     assert {name for name, _ in known.index} == {"one sub-pixel convolution less", "true sizes instead of the mean one"}
 

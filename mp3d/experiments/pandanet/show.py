@@ -218,12 +218,12 @@ def median_costs(table: pd.DataFrame) -> pd.DataFrame:
 CHOICES = {
     "score above 0.05 instead of 0.3": ("score_0.05", ("recall", "precision", "pck")),
     "score above 0.5 instead of 0.3": ("score_0.5", ("recall", "precision", "pck")),
-    "boxes may overlap by 0.4 instead of 0.5": ("nms_0.4", ("recall", "precision", "ap_boxes", "pck")),
-    "boxes may overlap by 0.6 instead of 0.5": ("nms_0.6", ("recall", "precision", "ap_boxes", "pck")),
-    "boxes may overlap by 0.7 instead of 0.5": ("nms_0.7", ("recall", "precision", "ap_boxes", "pck")),
-    "AP at 11 recalls, as in VOC 2007": ("voc07", ("ap_boxes",)),
+    "boxes may overlap by 0.4 instead of 0.5": ("nms_0.4", ("recall", "precision", "ap", "pck")),
+    "boxes may overlap by 0.6 instead of 0.5": ("nms_0.6", ("recall", "precision", "ap", "pck")),
+    "boxes may overlap by 0.7 instead of 0.5": ("nms_0.7", ("recall", "precision", "ap", "pck")),
+    "AP at 11 recalls, as in VOC 2007": ("voc07", ("ap",)),
     "people are matched by their joints, not boxes": ("hungarian", ("recall", "pck")),
-    "one sub-pixel convolution less": ("no_subpixel", ("recall", "precision", "ap_boxes", "pck")),
+    "one sub-pixel convolution less": ("no_subpixel", ("recall", "precision", "ap", "pck")),
 }
 """What `choices` lists: the variant that has it, and the metrics that it can change."""
 

@@ -1,7 +1,8 @@
 """PandaNet's tables as studies: each network sees the test pictures once, and what it says is read in all ways.
 
 All methods are scored by `metrics.jta.evaluate_pck`, on every world: people who count have a joint in the picture and
-one that is visible, they are matched by boxes around joints (IoU 0.5, best score first), roots lie between the hips.
+one that is visible, they are matched by boxes (IoU 0.5, best score first; PandaNet has its own, others those around
+their joints), roots lie between the hips.
 AP is over all detections above `LOW`; everything else over those that a user would get (`Reading`).
 
 A pose whose bones sum to 1 has no size. The paper does not say which one its millimetres have, so there are two: that
@@ -13,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -28,19 +28,18 @@ import mp3d.experiments.smap.tables
 import mp3d.metrics
 from mp3d.batch import Batch
 from mp3d.camera import Camera
-from mp3d.canvas import Canvas
 from mp3d.codings import anchors as coding
 from mp3d.experiments import real
 from mp3d.experiments import threedmppe as crops
 from mp3d.experiments.orpm_ae.tables import Job
 from mp3d.experiments.pandanet.networks import PROFILES, TRAINING, VARIANTS, WIDE, for_data, trained, trained_other
 from mp3d.experiments.pinet import checked_budget, seed_range
-from mp3d.experiments.shown import FRAMES, SIZES, test_pictures
+from mp3d.experiments.shown import FRAMES, SIZES, scenes, test_pictures
 from mp3d.experiments.smap.tables import top_down
 from mp3d.metrics.detection import average_precision
-from mp3d.metrics.jta import evaluate_pck
-from mp3d.papers.pandanet import Detections, PandaNet, Reading, decode, detect
-from mp3d.scene import NATIVE, VISIBLE, Person, Scene
+from mp3d.metrics.jta import compare, evaluate_pck
+from mp3d.papers.pandanet import PandaNet, Reading, decode, detect
+from mp3d.scene import NATIVE, Person, Scene
 from mp3d.skeletons import MPI17
 from mp3d.study import Study
 from mp3d.synthetic.render import render
@@ -110,21 +109,6 @@ def pictures(world: str, profile: str, split: str = "test") -> list[tuple[str, B
     ]
 
 
-def scenes(batch: Batch) -> list[Scene]:
-    """The truth of some pictures as records."""
-    height, width = batch.image.shape[2:]
-    xyz, uv, k = (x.double().cpu().numpy() for x in (batch.xyz, batch.uv, batch.k))
-    seen, there = batch.visibility.cpu().numpy(), batch.there.cpu().numpy()
-    native = np.full(len(MPI17), NATIVE, np.uint8)
-    return [
-        Scene(
-            Camera(*k[b].tolist(), width, height),
-            tuple(Person(xyz[b, p], uv[b, p], seen[b, p], native, p) for p in np.flatnonzero(there[b]).tolist()),
-        )
-        for b in range(len(batch))
-    ]
-
-
 # ---- scores ----------------------------------------------------------------------------------------
 
 
@@ -133,25 +117,9 @@ def row(scene: str, batch: Batch, people: Sequence[Sequence[Person]], low: Seque
     return {"scene": scene, **real.crowd_scores(scenes(batch), people, low)}
 
 
-def ap_of_boxes(
-    batch: Batch, found: Sequence[Detections], canvas: Canvas, interpolation: Literal["all", "11"] = "all"
-) -> float:
-    """AP in % of the network's own boxes, against those it learns: around all joints and a little larger."""
-    people = batch.labelled.any(-1)
-    seen = (batch.visibility == VISIBLE).any(-1)
-    true = [box[there].double().numpy() for box, there in zip(coding.pose_box(batch.uv), people, strict=True)]
-    ignore = [~s[there].numpy() for s, there in zip(seen, people, strict=True)]
-    boxes = []
-    for some in found:
-        low, size = canvas.back(some.boxes[:, :2]), some.boxes[:, 2:] / some.boxes.new_tensor(canvas.scale)
-        boxes.append(torch.cat([low, size], 1).double().cpu().numpy())
-    scores = [some.score.double().cpu().numpy() for some in found]
-    return 100 * average_precision(boxes, scores, true, interpolation=interpolation, ignore=ignore)
-
-
 def read(model: PandaNet, scene: str, batch: Batch, readings: dict[str, Reading]) -> dict:
-    """`row` of one network, and ap_boxes of its own boxes. With more than one reading also: the others, as columns
-    "metric@reading"; ap_boxes as in VOC 2007, "@voc07"; recall and pck of other matching, "@hungarian"."""
+    """`row` of one network. With more than one reading also: the others, as columns "metric@reading"; ap as in VOC
+    2007, "@voc07"; recall and pck of other matching, "@hungarian"."""
     maps, canvas = model.maps(batch.image)
 
     def people(reading: Reading) -> list[list[Person]]:
@@ -162,12 +130,13 @@ def read(model: PandaNet, scene: str, batch: Batch, readings: dict[str, Reading]
     for number, (name, reading) in enumerate(readings.items()):
         low = replace(reading, score=LOW.score)
         one = row(scene, batch, people(reading), people(low))
-        boxes = detect(maps, model.sizes, model.config, low)
-        one["ap_boxes"] = ap_of_boxes(batch, boxes, canvas)
         if len(readings) > 1 and not number:
             matched = evaluate_pck(scenes(batch), people(reading), matching="hungarian", root="mid_hip")
             one |= {"pck@hungarian": matched.loc["all", "pck"], "recall@hungarian": matched.attrs["recall"]}
-            one["ap_boxes@voc07"] = ap_of_boxes(batch, boxes, canvas, "11")
+            pairs = zip(scenes(batch), people(low), strict=True)
+            each = (compare(*pair, "boxes", "mid_hip", "none")[1] for pair in pairs)
+            pred, scores, true, ignore = map(list, zip(*each, strict=True))
+            one["ap@voc07"] = 100 * average_precision(pred, scores, true, interpolation="11", ignore=ignore)
         whole |= {f"{key}@{name}": v for key, v in one.items() if key not in ("scene", "n")} if number else one
     return whole
 
