@@ -193,7 +193,7 @@ run.judge("pandanet", found["street"], "T4.")
 
 # %% [markdown]
 # **Table 5** on `studio`, by activity, beside the network of [`orpm_ae.ipynb`](orpm_ae.ipynb), trained on as many pictures as PandaNet. **Table 6** on `duet`, beside
-# [`threedmppe.ipynb`](threedmppe.ipynb)'s two networks, which are given the true boxes and 0.4 times their own notebook's budget.
+# [`threedmppe.ipynb`](threedmppe.ipynb)'s two networks, which are given the true boxes and 0.2 times this run's budget, which takes about as long to train.
 
 # %% tags=["nbval-ignore-output"]
 studio, duet = spread(found["studio"]), spread(found["duet"])

@@ -68,7 +68,7 @@ def score(pred: Float[np.ndarray, " N"], true: Float[np.ndarray, " N"]) -> dict[
     """
     error = np.abs(pred - true)
     p, t = pred - pred.mean(), true - true.mean()
-    flat = p.std() < 1e-9 * max(1.0, abs(pred.mean()))
+    flat = _flat(pred)
     covariance = (p * t).mean()
     return {
         "mae": error.mean(),
@@ -81,6 +81,11 @@ def score(pred: Float[np.ndarray, " N"], true: Float[np.ndarray, " N"]) -> dict[
         "sd_ratio": p.std() / t.std(),
         "sd": p.std(),
     }
+
+
+def _flat(pred: Float[np.ndarray, " N"]) -> bool:
+    """Whether all are one number but for rounding."""
+    return bool(pred.std() < 1e-9 * max(1.0, abs(pred.mean())))
 
 
 def scores(df: pd.DataFrame) -> pd.DataFrame:
@@ -179,7 +184,7 @@ def fit(pred: Float[np.ndarray, " N"], true: Float[np.ndarray, " N"]) -> tuple[f
     The same as Procrustes alignment in one dimension, where the only rotations are a factor of +1 or -1.
     """
     p = pred - pred.mean()
-    slope = float((p * true).sum() / (p**2).sum()) if p.any() else 0.0
+    slope = 0.0 if _flat(pred) else float((p * true).sum() / (p**2).sum())
     return slope, float(true.mean() - slope * pred.mean())
 
 

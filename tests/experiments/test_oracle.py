@@ -228,3 +228,9 @@ def test_a_fit_mends_what_is_biased_and_leaves_its_traces():
     worst = oracle.traces(pd.DataFrame(rows[1:])).loc["td"]
     assert worst.to_numpy() == pytest.approx(0, abs=1e-6)
     assert (oracle.traces(pd.DataFrame(rows)).loc["td"] > 0.1).all()  # before the fit
+
+
+def test_a_constant_whose_mean_rounds_has_no_slope():
+    pred = np.full(7, 0.1 + 0.2) * 1e4
+    assert oracle.fit(pred, np.arange(7.0)) == (0.0, 3.0)
+    assert oracle.fit(pred + np.linspace(0, 1e-11, 7), np.arange(7.0)) == (0.0, 3.0)
