@@ -238,7 +238,8 @@ run.picture(drawn(image, people, MPI17), "own", f"Found at {places}.")
 # - **Widths, levels, the maps' size**: not given. A quarter of the picture's sides here; one sub-pixel convolution less is measured in
 #   [`pandanet_ablation.ipynb`](pandanet_ablation.ipynb), section 4.
 # - **Boxes**: around all joints, hidden ones too, and a little larger; not clipped. Whoever has no joint in the picture, or none that is visible, does not count.
-# - **Who is whom**: predictions and people are matched by boxes, IoU 0.5, best score first, as for AP: the boxes that PandaNet gives, and for ORPM-AE and 3DMPPE those around their joints; AP is the area under the whole curve. Other ways: the ablation, section 7.
+# - **Who is whom**: predictions and people are matched one to one by the mean distance of their joints in the picture, up to half the diagonal of the true box: the same for methods that give boxes and those that do not. AP is of boxes (IoU 0.5; PandaNet's own,
+# for others those around their joints), the area under the whole curve. Matching by boxes: the ablation, section 7.
 # - **Millimetres**: see section 7.
 # - **Score and suppression**: 0.3 and 0.5 here, 0.05 for AP; others in the ablation, section 7. Up to 5,000 anchors are looked at: a large person has hundreds.
 # - **Equations 13 and 14** lack a term without which their weights have no bound: the ablation, section 4. It is added here.

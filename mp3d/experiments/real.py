@@ -359,10 +359,12 @@ def crowd_scores(
 ) -> dict[str, float | int]:
     """A row of a study's table by PandaNet's protocol on JTA, `metrics.jta.evaluate_pck`: n (who counts), % and mm.
 
-    recall, precision; ap of the detections `low`; pck (3DPCK at 150 mm, who was missed is wrong) and mpjpe of those
-    found; pck_BIN by distance in m, recall_BIN, pck_GROUP by joints. With "_scaled" behind pck or mpjpe each pose has
-    the true sum of the lengths of limbs that JTA's skeleton shares, an oracle. Roots are between the hips. Precision
-    counts as wrong who was found and does not count, e.g. somebody wholly hidden; AP ignores them.
+    recall, precision; ap of the detections `low`, by boxes; all else of people matched by the mean distance of their
+    joints in the picture, alike for those who have boxes and who have none: pck (3DPCK at 150 mm, who was missed is
+    wrong) and mpjpe of those found; pck_BIN by distance in m, recall_BIN, pck_GROUP by joints. With "_scaled" behind
+    pck or mpjpe each pose has the true sum of the lengths of limbs that JTA's skeleton shares, an oracle. Roots are
+    between the hips. Precision counts as wrong who was found and does not count, e.g. somebody wholly hidden; AP
+    ignores them.
 
     Parameters
     ----------
@@ -371,8 +373,9 @@ def crowd_scores(
     """
     whole: dict[str, float | int] = {"n": 0}
     for suffix, oracle in (("", "none"), ("_scaled", "scale")):
-        far = evaluate_pck(truth, people, "distance", root="mid_hip", oracle=oracle)
-        joints = evaluate_pck(truth, people, "joint", root="mid_hip", oracle=oracle)["pck"]
+        how = {"matching": "hungarian", "root": "mid_hip", "oracle": oracle}
+        far = evaluate_pck(truth, people, "distance", **how)
+        joints = evaluate_pck(truth, people, "joint", **how)["pck"]
         whole |= {f"{name}{suffix}": far.loc["all", name] for name in ("pck", "mpjpe")}
         whole |= {f"pck{suffix}_{name}": far.loc[name, "pck"] for name in DISTANCES}
         whole |= {f"pck{suffix}_{name}": joints[name] for name in JOINT_GROUPS if np.isfinite(joints[name])}
@@ -394,9 +397,9 @@ def _jta(
         truth = [_in_mpi17(shots[i].scene) for i in at]
         rows.append({"scene": name, **crowd_scores(truth, [people[i] for i in at], [low[i] for i in at])})
     words = (
-        f"JTA, 3DPCK at 150 mm, {SHARED.sum()} of its 22 joints, roots between the hips, matched by boxes, who was"
-        " missed is wrong; people with a joint in the picture and one visible; scaled: ORACLE, the true sum of bone"
-        " lengths"
+        f"JTA, 3DPCK at 150 mm, {SHARED.sum()} of its 22 joints, roots between the hips, matched in 2D, AP by boxes,"
+        " who was missed is wrong; people with a joint in the picture and one visible; scaled: ORACLE, the true sum of"
+        " bone lengths"
     )
     return pd.DataFrame(rows), words
 

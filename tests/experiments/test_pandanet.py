@@ -200,10 +200,14 @@ def ap(batch: Batch, found: list[list[Person]]) -> float:
     return tables.row("one", batch, found, found)["ap"]
 
 
-def test_average_precision_and_matching_are_of_the_networks_own_boxes(people):
+def test_average_precision_is_of_the_networks_own_boxes_and_all_else_of_its_joints(people):
     found = boxed(people)
     assert ap(people, found) == pytest.approx(100)
-    assert tables.row("one", people, found, found)["recall"] == pytest.approx(100)
+    assert tables.row("one", people, found, found)["recall"] < 50
+    truth = [list(scene.people) for scene in tables.scenes(people)]
+    away = [[replace(p, detection=np.array([5000.0, 0, 9, 9])) for p in some] for some in truth]
+    row = tables.row("one", people, away, away)
+    assert row["ap"] == 0 and row["recall"] == row["pck"] == pytest.approx(100)
     without = [[replace(person, detection=None) for person in some] for some in found]
     assert ap(people, without) == 0
     assert ap(people, [less(found[0], 3), *found[1:]]) == pytest.approx(100 * 23 / 24)
@@ -255,7 +259,7 @@ def test_readings_are_columns_and_all_have_the_same_average_precision():
     model.maps = lambda images: (maps, canvas)
     found = tables.read(model, "one", batch, {"low": Reading(), "high": Reading(score=0.5)})
     plain = {name for name in found if "@" not in name} - {"scene", "n"}
-    others = {"ap@voc07", "pck@hungarian", "recall@hungarian"}
+    others = {"ap@voc07", "pck@boxes", "recall@boxes"}
     assert {name for name in found if "@" in name} == {f"{name}@high" for name in plain} | others
     assert found["recall"] == 100 and found["recall@high"] == 50 and found["precision@high"] == 100
     assert found["ap"] == pytest.approx(100) and found["ap@high"] == found["ap"]
@@ -271,8 +275,8 @@ def test_the_first_of_several_readings_is_scored_in_other_ways_too():
     maps.score[0, :, maps.score.shape[2] // 2 :] = -20
     model.maps = lambda images: (maps, canvas)
     found = tables.read(model, "one", batch, {"first": Reading(), "nobody": Reading(score=0.9999)})
-    assert found["recall"] == found["pck"] == pytest.approx(100 * 6 / 8)
-    assert found["recall@hungarian"] == found["pck@hungarian"] == pytest.approx(100 * 7 / 8)
+    assert found["recall"] == found["pck"] == pytest.approx(100 * 7 / 8)
+    assert found["recall@boxes"] == found["pck@boxes"] == pytest.approx(100 * 6 / 8)
     assert found["ap"] == pytest.approx(100 * (2 + 4 * 6 / 7) / 8)  # two, one wrong, four
     assert found["ap@voc07"] == pytest.approx(100 * (3 + 5 * 6 / 7) / 11)  # recalls 0 to 0.2, and to 0.7
     assert found["recall@nobody"] == 0
@@ -301,7 +305,7 @@ def test_suppression_at_best_keeps_the_nearer_of_those_who_overlap_by_more_than_
         dropped += len(batch.there[b]) - len(stay)
     assert 0 < dropped < batch.there.sum() / 2
     whole = tables.row("one", batch, some, some)
-    assert whole["mpjpe"] == 0 and whole["pck"] == pytest.approx(whole["recall"]) and whole["recall"] < 100
+    assert whole["mpjpe"] < 10 and whole["pck"] <= whole["recall"] < 100  # a neighbour may stand in for the dropped
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.3, 0.6])
@@ -395,10 +399,10 @@ def test_the_variants_table_at_smoke_size(keep, monkeypatch):
     assert table.loc[overlap, "recall"].isna().all() and table.loc[~overlap, "recall"].notna().all()
     assert table.loc[overlap, "recall_overlap"].notna().all() and table.loc[~overlap, "recall_overlap"].isna().all()
     whole = spread(table)
-    ways = {*tables.READINGS, "voc07", "hungarian", "nms_ceiling", "size_ceiling"} - {"0.3"}
+    ways = {*tables.READINGS, "voc07", "boxes", "nms_ceiling", "size_ceiling"} - {"0.3"}
     assert set(whole["variant"]) == {"no_subpixel", "full", *ways}
     assert whole["variant"].value_counts().eq(4).all()  # the full network alone is read in other ways
-    for name, metrics in {"hungarian": {"recall", "pck"}, "voc07": {"ap"}}.items():
+    for name, metrics in {"boxes": {"recall", "pck"}, "voc07": {"ap"}}.items():
         known = whole[whole["variant"] == name].dropna(axis=1, how="all")
         both = {f"{metric}{suffix}" for metric in metrics for suffix in ("", "_overlap")}
         assert set(known) == {"variant", "seed", "scene", "n"} | both
@@ -607,7 +611,7 @@ def test_gaps_are_of_pairs():
 
 
 def test_choices_are_changes_against_ours():
-    others = {variant: (5.0, 25.0) for variant, _ in show.CHOICES.values()} | {"hungarian": (16.0, 36.0)}
+    others = {variant: (5.0, 25.0) for variant, _ in show.CHOICES.values()} | {"boxes": (16.0, 36.0)}
     table = rows(full=(10.0, 30.0), **others)
     names = ("precision", "pck", "ap", "pck_scaled")
     table = table.assign(**{name: table["recall"] * factor for name, factor in zip(names, (2, 3, 4, 5), strict=True)})
@@ -617,10 +621,10 @@ def test_choices_are_changes_against_ours():
         assert list(found.loc[choice].index) == list(metrics)
         for metric, value in expected.items():
             if metric in metrics:
-                factor = -1.2 if variant == "hungarian" else 1
+                factor = -1.2 if variant == "boxes" else 1
                 assert found.loc[(choice, metric), "change"] == pytest.approx(factor * value)
     assert show.CHOICES["AP at 11 recalls, as in VOC 2007"] == ("voc07", ("ap",))
-    assert show.CHOICES["people are matched by their joints, not boxes"] == ("hungarian", ("recall", "pck"))
+    assert show.CHOICES["people are matched by boxes, not their joints"] == ("boxes", ("recall", "pck"))
     last = found.loc["true sizes instead of the mean one"]
     assert list(last.index) == ["pck"] and last["change"].item() == pytest.approx(2 * 20.5)  # of the full one
     assert (found["low"] <= found["change"]).all() and (found["change"] <= found["high"]).all()

@@ -222,7 +222,7 @@ CHOICES = {
     "boxes may overlap by 0.6 instead of 0.5": ("nms_0.6", ("recall", "precision", "ap", "pck")),
     "boxes may overlap by 0.7 instead of 0.5": ("nms_0.7", ("recall", "precision", "ap", "pck")),
     "AP at 11 recalls, as in VOC 2007": ("voc07", ("ap",)),
-    "people are matched by their joints, not boxes": ("hungarian", ("recall", "pck")),
+    "people are matched by boxes, not their joints": ("boxes", ("recall", "pck")),
     "one sub-pixel convolution less": ("no_subpixel", ("recall", "precision", "ap", "pck")),
 }
 """What `choices` lists: the variant that has it, and the metrics that it can change."""
