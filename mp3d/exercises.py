@@ -362,3 +362,69 @@ def faster_from(network, each):
     while network >= each * people:
         people += 1
     return people
+
+
+# -- tdbu -------------------------------------------------------------------------------------------------
+
+
+def likeness(far, a, b, reach=250.0):
+    """How alike two joints are that are `far` mm apart, of confidences a and b."""
+    return min(a, b) * np.exp(-((far / reach) ** 2) / 2)
+
+
+def best_pairing(sim):
+    """The column of each row of two by two likenesses, so that their sum is largest."""
+    return [0, 1] if sim[0][0] + sim[1][1] >= sim[0][1] + sim[1][0] else [1, 0]
+
+
+def linear_joint(td, bu, sure_td, sure_bu):
+    """The mean of two coordinates, weighted by confidence; None where nobody knows."""
+    total = sure_td + sure_bu
+    return (sure_td * td + sure_bu * bu) / total if total else None
+
+
+# -- tdbu_ablation ----------------------------------------------------------------------------------------
+
+
+def naturalness(one, other, both):
+    """C of two people: what is said of each and of both together."""
+    return 0.25 * (one + other) + 0.5 * both
+
+
+def affinities(hops, confidences):
+    """What a joint takes of each joint, by how many bones lie between and how sure each is."""
+    weights = [c * np.exp(-h) for h, c in zip(hops, confidences, strict=True)]
+    return [weight / sum(weights) for weight in weights]
+
+
+def easy_weights(errors, r):
+    """Shares of samples, the larger the smaller their errors."""
+    shares = np.exp(-np.asarray(errors, float) / r)
+    return shares / shares.sum()
+
+
+# -- tdbu_mupots ------------------------------------------------------------------------------------------
+
+
+def weight_of(td, bu, mixed):
+    """The w with which mixed comes closest to w td + (1 - w) bu, by least squares over all coordinates."""
+    apart = td - bu
+    return ((mixed - bu) * apart).sum() / (apart**2).sum()
+
+
+def outside_by(td, bu, v):
+    """The depth v td + (1 - v) bu in mm, and how far it lies outside of the interval between the two."""
+    z = v * td + (1 - v) * bu
+    return z, max(min(td, bu) - z, z - max(td, bu), 0)
+
+
+def ap_in_order(hits, people):
+    """AP in % of predictions by falling score, 1 for each that finds somebody new and 0 for all others."""
+    hits = np.asarray(hits)
+    precision = hits.cumsum() / np.arange(1, len(hits) + 1)
+    return 100 * (precision * hits).sum() / people
+
+
+def moved_by(root, ratio):
+    """How far, in mm, a root (x, y, z) is from where it is seen when its depth is taken `ratio` times too large."""
+    return abs(ratio - 1) * np.linalg.norm(root)

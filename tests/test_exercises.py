@@ -22,6 +22,10 @@ from mp3d.metrics.matching import greedy_2d
 from mp3d.metrics.pck import AUC_THRESHOLDS, auc3d
 from mp3d.metrics.roots import pcod
 from mp3d.papers import pinet, smap
+from mp3d.papers.tdbu import matching, semi
+from mp3d.papers.tdbu.discriminators import Discriminators
+from mp3d.papers.tdbu.integration import Pairs, gated, linear
+from mp3d.papers.tdbu.lifting import affinity as affinity_of
 from mp3d.papers.threedmppe import Outputs, ThreeDMPPEConfig, decode, distance
 from mp3d.skeletons import MPI17, SMAP15
 from mp3d.synthetic.body import ray_capsule
@@ -318,3 +322,51 @@ def test_its_ablation_s_solutions_are_those_of_the_library():
     assert (
         exercises.faster_from(40, 12) == 4 and exercises.faster_from(36, 12) == 4 and exercises.faster_from(5, 12) == 1
     )
+
+
+def test_the_releases_solutions_are_those_of_the_library():
+    rng = np.random.default_rng(0)
+    td, bu = rng.normal(0, 300, (2, 17, 3))
+    assert exercises.weight_of(td, bu, 0.7 * td + 0.3 * bu) == pytest.approx(0.7)
+    root = np.array([500.0, -300, 4000])
+    pair = Pairs(*(torch.from_numpy(pose + root * q)[None] for pose, q in ((td - td[14], 1), (bu - bu[14], 1.2))),
+                 *torch.ones(2, 1, 17, dtype=torch.float64))  # fmt: skip
+    for v, outside in ((0.5, 0), (1.25, 200), (-0.5, 400)):
+        weights = torch.tensor([0.7], dtype=torch.float64), torch.tensor([v], dtype=torch.float64)
+        z = gated(pair, *weights)[0, 14, 2].item()
+        assert exercises.outside_by(4000, 4800, v) == pytest.approx((z, outside))
+    assert exercises.moved_by(root, 0.9) == pytest.approx(np.linalg.norm(0.9 * root - root))
+    for hits in itertools.product([0, 1], repeat=4):
+        true = [np.zeros((1, 3))] * 4
+        pred = [np.full((1, 3), 0.0 if hit else 9e3) for hit in hits]
+        ap = roots.ap_root(pred, [np.array([-i * 1.0]) for i in range(4)], true)
+        assert exercises.ap_in_order(hits, 4) == pytest.approx(100 * ap)
+
+
+def test_tdbu():
+    a, b = np.zeros((1, 1, 3)), np.array([[[0.0, 0, 250]]])
+    for sure in ((1.0, 1.0), (0.2, 0.9)):
+        found = matching.similarity(a, b, *(np.array([[c]]) for c in sure))
+        assert exercises.likeness(250.0, *sure) == pytest.approx(found.item())
+    assert exercises.best_pairing([[0.9, 0.8], [0.8, 0.1]]) == [1, 0]  # the greedy choice has 1.0, this one 1.6
+    poses = [torch.full((1, 17, 3), value) for value in (4000.0, 4300.0)]
+    for sure in ((1.0, 0.5), (0.8, 0.0)):
+        mean = linear(Pairs(*poses, *(torch.full((1, 17), c) for c in sure)))
+        assert exercises.linear_joint(4000.0, 4300.0, *sure) == pytest.approx(mean[0, 0, 0].item())
+    assert exercises.linear_joint(1.0, 2.0, 0.0, 0.0) is None
+
+
+def test_tdbu_ablation():
+    assert exercises.naturalness(0.9, 0.7, 0.4) == pytest.approx(0.6)
+    judges = Discriminators()
+    pair = torch.randn(2, 1, 17, 3, generator=torch.Generator().manual_seed(0)) * 300
+    with torch.no_grad():
+        parts = judges.single(pair[0]), judges.single(pair[1]), judges.pair(*pair)
+        assert exercises.naturalness(*(part.item() for part in parts)) == pytest.approx(judges(*pair).item())
+    sure = torch.tensor([[1.0, 0.5, 0.0]])
+    hops = torch.tensor([[0, 1, 2], [1, 0, 1], [2, 1, 0]])
+    for row in range(3):
+        found = exercises.affinities(hops[row].tolist(), sure[0].tolist())
+        assert found == pytest.approx(affinity_of(sure, hops)[0, row].tolist())
+    errors = torch.tensor([1.0, 3.0, 2.0])
+    assert 6 * exercises.easy_weights(errors, 2) == pytest.approx(semi.weights(errors, errors, 2).numpy())

@@ -21,6 +21,7 @@ from mp3d.plots.pandanet import anchor_sheet, from_above, weights_map
 from mp3d.plots.pictures import drawn_people, layers, overlay, sheet
 from mp3d.plots.protocols import matching, poses_by_hand, protocol_slide, threshold_curve
 from mp3d.plots.smap import association_picture, maps_sheet, ordinal, root_depths
+from mp3d.plots.tdbu import gate_weights
 from mp3d.plots.worlds import world_statistics
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "gain_by_joint",
     "gain_by_sequence",
     "gammas",
+    "gate_weights",
     "hand_check",
     "joint_chart",
     "joint_sets",

@@ -1,7 +1,8 @@
 import pytest
 
 from mp3d.claims import judge
-from mp3d.published import AUDITS, load
+from mp3d.experiments.tdbu.release import VARIANTS
+from mp3d.published import AUDITS, Better, load
 
 TDBU = load("tdbu")
 FALSE = {
@@ -81,3 +82,19 @@ def test_every_table_and_stated_gain_serves_a_claim():
     for name in TDBU.facts:
         if name.startswith("gain"):
             assert f"facts/{name}" in texts
+
+
+def test_claims_on_the_released_outputs_ask_for_what_the_table_has():
+    known = {"mae", "within_250", "pck_root", "ap_unknown", "line_250", "pcod", "px"}
+    claims = [claim for claim in TDBU.claims if claim.id.startswith("tdbu.R6.")]
+    assert len(claims) == 14
+    for claim in claims:
+        if claim.test is None:
+            continue
+        first = claim.test.better if isinstance(claim.test, Better) else claim.test.similar
+        others = claim.test.than if isinstance(claim.test, Better) else claim.test.to
+        assert {first, *others} <= set(VARIANTS), claim.id
+        metrics = [claim.test.metric] if isinstance(claim.test.metric, str) else claim.test.metric
+        assert set(metrics) <= known and claim.test.by == "scene", claim.id
+        if isinstance(claim.test, Better):
+            assert claim.test.lower_is_better == (metrics == ["mae"]), claim.id

@@ -1,0 +1,1 @@
+"""TDBU as experiments: what its released outputs tell."""

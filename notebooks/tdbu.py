@@ -1,0 +1,281 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # TDBU: from boxes and from the whole frame, and one pose of two
+#
+# ![One moment seen by each branch and by both](../figures/tdbu/cpu/branches.jpg)
+#
+# Yu Cheng, Bo Wang, Bo Yang, Robby T. Tan: *Monocular 3D Multi-Person Pose Estimation by Integrating Top-Down and Bottom-Up Networks*, CVPR 2021. One branch cuts everybody out
+# and looks at each at the same scale, over time; the other sees the whole frame, and how people stand to one another. Each fails where the other does not. Their people are matched in space,
+# and a small network makes one pose of two. Afterwards you can say where each branch fails, match people by hand, and tell what a video adds to a picture.
+#
+# - **Time and memory**: `smoke` 30 s, `cpu` 10 min on 2 cores, 2 GB; `run.json` beside the figures has the seconds of the stored run.
+#   The paper's networks (HRNet-w32 twice, graph and temporal networks of 19.8 and 17 million parameters) need a GPU: the `paper` profile.
+# - **Data**: the synthetic worlds `duet`, `solo` and `street`, drawn here as videos ([`worlds.ipynb`](worlds.ipynb)).
+# - **You need**: [`codings.ipynb`](codings.ipynb), sections 1 and 2, for heatmaps and tags; [`metrics.ipynb`](metrics.ipynb) for PCK, AP of roots, F1. What the authors' published
+#   outputs on real videos say is in [`tdbu_mupots.ipynb`](tdbu_mupots.ipynb).
+
+# %% tags=["parameters"]
+profile: str = "auto"  # smoke, cpu, gpu or paper; auto: gpu where CUDA is, else cpu
+seed: int = 0  # the first; what is drawn for training, and the networks' first weights
+seeds: int = 0  # how many trainings of each network; 0: as many as the profile says
+budget: float = 1.0  # factor on the profile's training steps
+out: str = ""  # folder for figures and tables; default: runs/tdbu/PROFILE
+
+# %% tags=["nbval-check-output"]
+import numpy as np
+import pandas as pd
+import torch
+
+from mp3d import exercises, plots
+from mp3d.experiments.pinet import spread
+from mp3d.experiments.tdbu import show, tables
+from mp3d.experiments.tdbu.networks import Home, whole
+from mp3d.notebook import begin, exercise, source, table
+from mp3d.papers import tdbu
+from mp3d.papers.tdbu import bottomup, integration, lifting, matching, topdown
+
+run = begin("tdbu", globals())
+
+# %% tags=["nbval-ignore-output"]
+run.provenance()
+
+# %% [markdown]
+# ## 1. The problem
+#
+# A *top-down* method finds boxes and estimates the person in each. Everybody comes at the same scale, however far they are. But a box may hold two people, or half of one, and what is not in
+# it does not exist: how far somebody is has to be told from their size alone. A *bottom-up* method looks at the frame as a whole. It sees who stands before whom, but somebody far off
+# is a few pixels, and joints have to be put together to people. The paper lets both look, and the second sees what the first has seen.
+
+# %% tags=["nbval-check-output"]
+symbols = [
+    ("H", "(K, S, S)", "-", "top-down heatmaps of *everybody* in an enlarged box, with tags beside them"),
+    ("c", "(K,)", "-", "confidence of a joint: its peak's height; 0 where it was not found"),
+    (
+        "h_root, h_rel",
+        "(1, H, W), (K-1, H, W)",
+        "depth",
+        "bottom-up maps: depth of roots, and of joints behind their root",
+    ),
+    ("P_TD, P_BU", "(K, 3)", "mm", "one person's pose in the camera's frame, by each branch"),
+    ("Sim", "(N, M)", "-", "likeness of N and M people, equation 5"),
+    ("s sigma", "1", "mm", "at this distance a joint's likeness is exp(-1/2): 250, ours"),
+]
+table(pd.DataFrame(symbols, columns=["symbol", "shape", "unit", "meaning"]), "Symbols.")
+for name, config in {"paper": tdbu.TDBUConfig(), "small": tdbu.SMALL}.items():
+    with torch.device("meta"):
+        parts = {"crop": topdown.PersonNet, "frame": bottomup.FrameNet, "lift": lifting.Lift}
+        size = {part: f"{sum(p.numel() for p in make(config).parameters()):,}" for part, make in parts.items()}
+    print(f"{name}: parameters {size}; windows of {3**config.layers} frames")
+
+# %% [markdown]
+# ## 2. Matching with a pencil (equations 5 and 6)
+#
+# One joint each, confidences 1, $s\sigma = 250$ mm. Two people of the top-down branch stand at $z = 4.0$ m and $4.5$ m, on the optical axis; the bottom-up branch has them at $4.25$ m
+# and $4.0$ m. Likeness at $250$ mm is $e^{-1/2} = 0.607$, at $0$ mm $1$, at $500$ mm $e^{-2} = 0.135$:
+# $\text{Sim} = \begin{pmatrix} 0.607 & 1 \\ 0.607 & 0.135 \end{pmatrix}$. The best sum pairs the first with the second and the second with the first: $1.607$.
+
+# %% tags=["nbval-check-output"]
+td, bu = (np.array([[[0.0, 0, z]] for z in depths]) for depths in ((4000, 4500), (4250, 4000)))
+sure = np.ones((2, 1))
+print(matching.similarity(td, bu, sure, sure).round(3).tolist(), matching.match(td, bu, sure, sure))
+
+# %%
+source(matching.similarity)
+
+# %% [markdown]
+# ## 3. The top-down branch
+#
+# **Everybody in the box** (section 3.1, Figure 3). The box is enlarged and the network shows all people's joints in it, with a tag each that says which belong together. The box's own person
+# is chosen *afterwards*: the group that fits the box best. Below, a box that lies between two people, as a detector gives it that took them for one: what a network sees in it
+# that looks for one person, and what this one sees.
+
+# %% tags=["nbval-ignore-output"]
+home = Home("duet", run.profile, seed, run.cache, budget)
+videos = tables.videos("duet", run.profile)
+close = tables.singles(run.profile, "overlap")[0][1]
+run.picture(show.bad_box(home, close), "boxes", "A box between two people, and the highest of all joints' heatmaps.")
+
+# %% [markdown]
+# **From 2D to space**. A graph network lifts a frame's joints: every joint tells its neighbours what it knows, the more the surer it is, $A_{ij} \propto c_j e^{-\text{hops}(i,j)}$; bones have a graph of
+# their own. Then two temporal networks look at the frames around: one mends the pose, the other says how far off the pelvis is. Joints enter in the camera's units, $(u - c_x)/f$, so that
+# size tells depth.
+
+# %%
+source(lifting.affinity)
+
+# %%
+source(lifting.DirectedGCN.forward)
+
+# %% [markdown]
+# ## 4. The bottom-up branch
+#
+# Its input is the frame with the top-down heatmaps beside it, put back where their crops were: people far off are as clear there as people near by. It gives heatmaps, tags, and two kinds of depth,
+# read where the joints are (equations 3 and 4). *Where* is on the map: the released code reads at a quarter of the picture's pixels, whatever the map's size
+# ([`tdbu_mupots.ipynb`](tdbu_mupots.ipynb) shows what became of it).
+
+# %% tags=["nbval-ignore-output"]
+run.picture(show.guided(home, close), "guide", "What the bottom-up network is given.")
+
+# %%
+source(bottomup.decode)
+
+# %% [markdown]
+# ## 5. One pose of two
+#
+# The integration network gets both poses, seen from between their two roots, and all confidences; what it says is added to the mean of both weighted by confidence. It learns from true poses that are spoiled: joints
+# masked, shifted, one of the two poses left out. Two discriminators watch over it: of one person's pose, and of how two people stand to one another.
+
+# %%
+source(integration.IntegrationMLP.forward)
+
+# %% [markdown]
+# ## 6. Where each branch fails, and what joining mends (Figures 1, 4, 5, 6)
+#
+# A test video of `duet`, a moment of it a row. Rings are joints that were not found in the picture. Then the same people from above: black where they stand, blue where they were put.
+
+# %% tags=["nbval-ignore-output"]
+name, batch = videos[6] if len(videos) > 6 else videos[0]
+ways = show.branches(home, batch)
+run.picture(show.beside(batch, ways, [0, len(batch) - 1]), "branches", f"Two moments of {name}: truth and branches.")
+some = {key: people[:3] for key, people in ways.items()}
+run.show(plots.from_above(show.above(batch[:3], some)), "above", f"Three frames of {name} from above.")
+
+# %% tags=["nbval-ignore-output"]
+run.show(
+    plots.skeletons_3d(show.in_space(batch, ways["joined"], 0)), "space", "The first frame in space: truth and result."
+)
+bad = show.worst(batch, ways["joined"])
+run.picture(show.beside(batch, ways, bad), "failures", "Where the whole method fails most in this video.")
+
+# %% [markdown]
+# ## 7. Results
+#
+# **Table 3** on `duet`: both branches, both together, and 3DMPPE, which is given the true boxes while TDBU has to find people. The paper's order on MuPoTS-3D: 3DMPPE 82.5 (PCK) and 31.8 (PCK_abs), TDBU 89.6 and 48.0.
+# All networks here are small and trained for minutes.
+
+# %% tags=["nbval-ignore-output"]
+study = tables.worlds(["duet", "solo", "street"], run.profile, run.cache, budget, seed, seeds)
+results = run.study(study)
+number = len(study.seeds)
+found = {world: spread(results[results["variant"] == world]) for world in ("duet", "solo", "street")}
+duet = found["duet"]
+means = show.means(duet, ["td", "bu", "full", "threedmppe"])
+run.table(means, "Table 3 on `duet`: %, and mm of those found.", "duet", number, means.attrs["protocol"])
+run.judge("tdbu", duet, "T3.", "F1.")
+
+# %% [markdown]
+# **Who gains?** By distance, overlap and border. The paper's Figure 1: occlusion harms from boxes, distance harms from the frame.
+
+# %% tags=["nbval-ignore-output"]
+run.table(
+    show.grouped(duet),
+    "By who they are: 3DPCK of everybody and recall in %, error of the root in mm.",
+    "groups",
+    number,
+)
+
+# %% [markdown]
+# **Table 4** on `street`, LoCO's F1 of joints in space: many people, most of them far. **Table 5** on `solo`, one person, by the networks of `duet`.
+
+# %% tags=["nbval-ignore-output"]
+rows = ["td", "bu", "full"]
+crowd = show.means(found["street"], rows, ["f1_0.4", "f1_0.8", "f1_1.2", "recall", "precision", "rt_error"])
+run.table(crowd, "Table 4 on `street`: F1 (%) within 0.4, 0.8, 1.2 m.", "street", number, crowd.attrs["protocol"])
+alone = show.means(found["solo"], rows, ["mpjpe", "pa_mpjpe", "recall", "rt_error"])
+run.table(alone, "Table 5 on `solo`: mm of those found.", "solo", number, alone.attrs["protocol"])
+run.judge("tdbu", found["street"], "T4.full_")
+run.judge("tdbu", found["solo"], "T5.single")
+
+# %% [markdown]
+# **Table 6**: PA-MPJPE on single pictures of `duet`, and of people who overlap (IoU above 0.3). A video of one picture: the temporal networks see nothing but that frame.
+
+# %% tags=["nbval-ignore-output"]
+close_study = tables.overlapped(run.profile, run.cache, budget, seed, seeds)
+overlap = spread(run.study(close_study))
+rows = ["td", "bu", "full", "threedmppe"]
+means = show.means(overlap, rows, ["pa_mpjpe", "pa_mpjpe_overlap", "drop", "recall", "recall_overlap"])
+run.table(means, "Table 6: PA-MPJPE (mm), and what overlap adds.", "overlap", number, means.attrs["protocol"])
+run.judge("tdbu", overlap, "T6.least_")
+
+# %% [markdown]
+# ## 8. Video in, people out
+#
+# `TDBU.predict(frames, camera)` takes the frames of a video and gives everybody's pose in the camera's frame, with a number that stays with them. Boxes come from the bottom-up network without its guide.
+
+# %% tags=["nbval-ignore-output"]
+model = whole(home)
+model.save(run.out / "network.pt")
+frames = batch.image[:5].permute(0, 2, 3, 1).numpy()
+people = model.predict(frames)
+for at, some in enumerate(people):
+    print(f"frame {at}:", ", ".join(f"{p.identity} at {p.root[2] / 1000:.1f} m" for p in some) or "nobody found")
+
+# %% [markdown]
+# ## 9. What the paper does not say, and what we chose
+#
+# - **The detector** (Mask R-CNN in the paper): our bottom-up network without a guide. What true boxes change is in [`tdbu_ablation.ipynb`](tdbu_ablation.ipynb).
+# - **The tracker**: by likeness of 2D poses from frame to frame. The released files have one track for each annotated person, so nobody can be lost there.
+# - **Sizes, thresholds, $s\sigma$, strengths of all augmentations**, the discriminators: not given; ours stand in `TDBUConfig`, `Spoiling`, `Noise`.
+# - **Root depth** is learned in the picture's own unit, $Z w / f$, as focal lengths differ here. The released depths are fitted to the truth of each video before they are scored; nothing is here.
+# - **Joints that a branch did not find**: the graph network completes them, and they count little (0.1).
+# - Nothing was tuned per world; what each part is worth is measured in the ablation.
+#
+# ## 10. Exercises
+#
+# **1.** The likeness of two joints that are `far` mm apart, of confidences `a` and `b`. *Hint*: equation 5 takes the smaller one.
+
+
+# %%
+def likeness(far, a, b, reach=250.0):
+    return ...  # your answer
+
+
+# %% tags=["nbval-check-output"]
+exercise(likeness, exercises.likeness, (0.0, 1.0, 0.5), (250.0, 1.0, 1.0), (500.0, 0.2, 0.9))
+
+# %% [markdown]
+# **2.** The best pairing of two and two people, as the column of each row. *Hint*: only two pairings are possible.
+
+
+# %%
+def best_pairing(sim):
+    return ...  # your answer
+
+
+# %% tags=["nbval-check-output"]
+exercise(best_pairing, exercises.best_pairing, ([[0.9, 0.8], [0.8, 0.1]],), ([[0.9, 0.1], [0.8, 0.5]],))
+
+# %% [markdown]
+# **3.** Two branches say `td` and `bu` (mm) with confidences: where is the joint in the *linear* integration? `None` if nobody knows. *Hint*: a missing pose must not pull the other to zero.
+
+
+# %%
+def linear_joint(td, bu, sure_td, sure_bu):
+    return ...  # your answer
+
+
+# %% tags=["nbval-check-output"]
+exercise(
+    linear_joint, exercises.linear_joint, (4000.0, 4300.0, 1.0, 0.5), (4000.0, 0.0, 0.8, 0.0), (0.0, 0.0, 0.0, 0.0)
+)
+
+# %% tags=["nbval-check-output"]
+run.finish()
+
+# %% [markdown]
+# ## What to keep, and what next
+#
+# - Boxes give scale, the frame gives company; a heatmap put back into the frame hands one to the other.
+# - Match in space, not in the order of detection, and let nobody be matched twice.
+# - Where one branch knows nothing, weight it with nothing.
+# - Next: [`tdbu_ablation.ipynb`](tdbu_ablation.ipynb) for each part's worth; [`tdbu_mupots.ipynb`](tdbu_mupots.ipynb) for the authors' own outputs.
+#
+# **References**: Y. Cheng et al., CVPR 2021, and *Graph and Temporal Convolutional Networks for 3D Multi-person Pose Estimation in Monocular Videos*, AAAI 2021. K. Sun et al., *HRNet*, CVPR 2019. D. Pavllo et al., CVPR 2019.
+# M. Fabbri et al., *LoCO*, CVPR 2020. To cite this project see `CITATION.cff`.

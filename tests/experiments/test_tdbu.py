@@ -1,0 +1,208 @@
+"""TDBU's experiments: tracks and pairs to learn from, scores by hand, kept parts, studies end to end."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mp3d import plots
+from mp3d.experiments import threedmppe as crops
+from mp3d.experiments.codings.crowds import pair
+from mp3d.experiments.pinet import spread
+from mp3d.experiments.scores import People
+from mp3d.experiments.shown import scenes
+from mp3d.experiments.tdbu import networks, show, steps, tables
+from mp3d.experiments.tdbu.networks import Home
+from mp3d.papers.tdbu import PROFILES
+from mp3d.papers.tdbu.lifting import ROOT
+from mp3d.papers.tdbu.train import train_lift
+from mp3d.scene import VISIBLE
+from mp3d.synthetic.stream import Stream
+
+
+@pytest.fixture(scope="module")
+def keep(tmp_path_factory):
+    return tmp_path_factory.mktemp("tdbu")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short():
+    """Two test videos of a world, and pictures of `duet` to learn from: to draw others takes longer than 3 steps."""
+    videos, singles = tables.videos, tables.singles
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(networks, "Stream", lambda world, *how, **more: Stream("duet", *how, **more))
+        patch.setattr(tables, "videos", lambda world, profile: videos(world, profile)[:2])
+        patch.setattr(tables, "singles", lambda profile, split: singles(profile, split)[:2])
+        patch.setattr(crops, "trained", crops.trained)
+        yield
+
+
+@pytest.fixture(scope="module")
+def home(keep):
+    return Home("duet", "smoke", 0, keep)
+
+
+# ---- what is learned from -----------------------------------------------------------------------------
+
+
+def test_windows_are_stretches_of_one_track_and_a_function_of_the_step():
+    people = networks.everyone(networks.tracks("duet", "smoke", 0)[:3])
+    draw = networks.windows(people, 9, 16, seed=3)
+    some, again, other = draw(5), draw(5), draw(6)
+    assert torch.equal(some.uv, again.uv) and not torch.equal(some.uv, other.uv)
+    assert some.xyz.shape == (16, 9, 17, 3) and (some.sure == 1).all()
+    seen = some.xyz[..., :2] / some.xyz[..., 2:]
+    assert torch.allclose(seen, some.uv, atol=1e-4)
+    for window in some.xyz:  # of one of them, frame after frame, ends repeated
+        tracks = [xyz for _, xyz in people if (xyz == window[4]).all(-1).all(-1).any()]
+        assert len(tracks) == 1
+        at = [int((tracks[0] == frame).all(-1).all(-1).nonzero()[0]) for frame in window]
+        assert all(b - a in (0, 1) for a, b in itertools.pairwise(at))
+
+
+def test_pairs_are_nearest_neighbours_of_one_frame():
+    some = networks.tracks("duet", "smoke", 0)[:2]
+    a, b, together = networks.pairs(some, 32, seed=0)(0)
+    assert together.all() and (a[:, ROOT] - b[:, ROOT]).norm(dim=-1).gt(100).all()
+    alone = networks.tracks("solo", "smoke", 0)[:1]
+    a, b, together = networks.pairs(alone, 8, seed=0)(0)
+    assert not together.any() and torch.equal(a, b)
+
+
+def test_lessons_hold_no_truth_of_unlabelled_videos(home):
+    films = networks.tracks("duet", "smoke", 0)
+    size = networks.sized(home)
+    some = networks.windows(networks.everyone(films[:1]), 3**size.config.layers, 4, 0)
+    teacher = train_lift(some, size.config, size.graph, size.temporal)
+    draw = tables.lessons(films[:1], films[1:4], teacher, seed=0)
+    lesson, again = draw(2), draw(2)
+    people = lesson.people
+    assert torch.equal(people.uv, again.people.uv) and torch.equal(lesson.angles, again.angles)
+    assert len(people.root) >= tables.LESSON
+    mates = people.other[people.other >= 0]
+    assert (people.other[mates] >= 0).all() and (people.other != torch.arange(len(people.other))).all()
+    on_ray = people.root[:, :2] / people.root[:, 2:]
+    assert torch.allclose(on_ray, people.uv[:, ROOT], atol=1e-4)
+    true = torch.cat([xyz[:, ROOT] for film in films[1:4] for _, xyz in networks.everyone([film])]) / 1000
+    assert torch.cdist(people.root, true).amin(1).median() > 0.01  # places are the teacher's
+
+
+# ---- scores -------------------------------------------------------------------------------------------
+
+
+def test_the_truth_has_full_marks():
+    batch = pair(1600, 0, 4)
+    people = [[replace(p, visibility=np.full(17, VISIBLE, np.uint8)) for p in s.people] for s in scenes(batch)]
+    found = tables.scored("one", batch, people)
+    for name in ("ap_root", "pck_rel_all", "pck_abs_all", "recall", "precision", "pck_rel_far"):
+        assert found[name] == pytest.approx(100), name
+    assert found["pa_mpjpe"] == pytest.approx(0, abs=1e-6) and found["auc_rel_all"] == pytest.approx(100 * 30 / 31)
+    moved = [[replace(p, xyz=p.xyz + [0, 0, 200]) for p in some] for some in people]
+    found = tables.scored("one", batch, moved)
+    assert found["pck_rel_all"] == found["ap_root"] == pytest.approx(100)  # 200 mm are within 250
+    assert found["pck_abs_all"] == 0 and found["rt_error_far"] == pytest.approx(200)
+    nobody = tables.scored("one", batch, [[] for _ in people])
+    assert nobody["pck_rel_all"] == nobody["recall"] == nobody["ap_root"] == 0 and np.isnan(nobody["pa_mpjpe"])
+
+
+def test_groups_of_people():
+    batch = pair(250, 0, 6)  # one before the other
+    known = People(batch, [[] for _ in range(6)])
+    groups = tables.groups(batch, known)
+    assert set(groups) == set(show.GROUPS)
+    assert (groups["near"] ^ groups["far"]).all()
+    assert (groups["clear"] == ~(groups["overlapped"] | groups["cut"])).all()
+    assert groups["overlapped"].any()
+    apart = pair(1600, 0, 4)
+    assert not tables.groups(apart, People(apart, [[] for _ in range(4)]))["overlapped"].any()
+
+
+def test_f1_of_the_truth():
+    batch = pair(1600, 0, 2)
+    people = [list(scene.people) for scene in scenes(batch)]
+    assert all(value == pytest.approx(100) for value in tables.f1(batch, people).values())
+    assert set(tables.f1(batch, people)) == {"f1_0.4", "f1_0.8", "f1_1.2"}
+
+
+# ---- networks that are kept -----------------------------------------------------------------------------
+
+
+def test_parts_are_named_by_what_decides_them(home):
+    folders = {part: networks.place(part, home) for part in networks.PARTS}
+    assert len(set(folders.values())) == len(folders)
+    other = replace(home, budget=2.0)
+    assert all(networks.place(part, other) != folder for part, folder in folders.items())
+    wide = networks.sized(replace(home, world="street"))
+    assert wide.config.canvas == networks.WIDE["smoke"] == (wide.width, wide.height)
+
+
+def test_a_part_is_trained_once(home, monkeypatch):
+    first = networks.trained("person", home)
+
+    def never(*_, **__):
+        raise AssertionError("trained twice")
+
+    monkeypatch.setattr(networks.train, "train_top_down", never)
+    again = networks.trained("person", home)
+    for a, b in zip(first.parameters(), again.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+# ---- studies --------------------------------------------------------------------------------------------
+
+
+def test_branches_end_to_end(home):
+    table = spread(tables.branches("smoke", home.keep).table(progress=False))
+    assert set(tables.ROWS + tables.OTHERS) == set(table["variant"])
+    assert table.groupby("variant").size().eq(2).all()
+    assert {"ap_root", "auc_rel_all", "pck_rel_all", "pck_abs_all", "recall"} <= set(table)
+    means = show.means(table, tables.ROWS)
+    assert list(means.index) == [show.NAMES[row] for row in tables.ROWS]
+
+
+def test_worlds_and_overlap_end_to_end(home):
+    table = tables.worlds(["duet", "street"], "smoke", home.keep).table(progress=False)
+    duet = spread(table[table["variant"] == "duet"])
+    assert set(duet["variant"]) == {"td", "bu", "full", "threedmppe"}
+    street = spread(table[table["variant"] == "street"])
+    assert street["f1_0.4"].notna().all() and set(street["variant"]) == {"td", "bu", "full"}
+    close = spread(tables.overlapped("smoke", home.keep).table(progress=False))
+    known = close.dropna(subset=["drop"])
+    assert np.allclose(known["drop"], known["pa_mpjpe_overlap"] - known["pa_mpjpe"])
+    assert set(known["variant"]) >= {"threedmppe"}
+
+
+def test_learning_without_poses_end_to_end(home):
+    table = spread(tables.unlabelled("smoke", home.keep).table(progress=False))
+    assert set(table["variant"]) == {"teacher", "labelled", *tables.TERMS}
+
+
+# ---- pictures, and exact steps ----------------------------------------------------------------------------
+
+
+def test_pictures_are_drawn(home):
+    batch = tables.videos("duet", "smoke")[0][1]
+    assert show.bad_box(home, batch).ndim == 3 and show.guided(home, batch).ndim == 3
+    ways = show.branches(home, batch)
+    assert show.beside(batch, ways, [0]).ndim == 3
+    assert len(show.worst(batch, ways["joined"])) == 2
+    plots.from_above(show.above(batch, ways))
+    plots.skeletons_3d(show.in_space(batch, ways["joined"], 0))
+
+
+def test_reprojection_is_blind_along_rays():
+    found = steps.along_rays()
+    assert all(errors["reprojection"] < 1e-12 for errors in found.values())
+    assert found[0]["mpjpe"] == 0 and found[300]["mpjpe"] > 2 * found[100]["mpjpe"] > 100
+
+
+def test_depth_is_misread_where_the_input_is_no_quarter_of_the_picture():
+    found = steps.misread(6)
+    right, slip = found["where the joints are"], found["a quarter of the picture's"]
+    assert (right == 0).all() and slip.iloc[0] == 0 and slip.iloc[1] > 50
+
+
+def test_profiles_have_all_sizes():
+    assert set(PROFILES) == set(tables.FRAMES) == set(networks.WIDE) == {"smoke", "cpu", "gpu", "paper"}
