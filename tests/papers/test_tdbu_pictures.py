@@ -612,7 +612,7 @@ def test_perfect_frames_cost_nothing(people, point):
 
 def test_equation_2_by_hand(people):
     """Maps of one value h: the mean over people and joints of (h - d)², of which a root is one of 17."""
-    config, h = replace(SMALL, point=True), 0.3
+    config, h = replace(SMALL, point=True, relative=1), 0.3
     moved, _ = on_canvas(people[:2], config.canvas)
     goal = bottomup.targets(moved, config)
     maps = bottomup.Maps(*(torch.full_like(part, h) for part in exact(people[:2], config)[0]))

@@ -36,6 +36,8 @@ MIDDLE, SPAN = 3625.0, 2500.0
 constants); with the canvas' field of view instead of mm, see `scale`."""
 BEHIND = 1000.0
 """mm: a joint so far behind its root has the value 1 (released)."""
+SPREAD = 0.1
+"""Deviation of an untrained network's tags, about: where all are equal, the push has no gradient (our choice)."""
 VIEW = 1.0
 """w / f of a picture in which normalised depth is depth: about that of the worlds (our choice)."""
 
@@ -69,6 +71,7 @@ class FrameNet(nn.Module):
         for head in self.heads:
             nn.init.normal_(head[-1].weight, std=0.001)
             nn.init.zeros_(head[-1].bias)
+        nn.init.normal_(self.heads[1][-1].weight, std=SPREAD / width**0.5)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: UInt8[Tensor, "B 3 H W"], guide: Float[Tensor, "B 17 H W"] | None) -> Maps:
@@ -146,7 +149,7 @@ def targets(batch: Batch, config: TDBUConfig) -> Targets:
     others = coding.encode_points(
         behind[..., OTHERS], batch.uv[:, :, OTHERS], labelled[..., OTHERS], z[:, :, ROOT], cells, radius
     )
-    heat = heatmaps.encode(batch.uv, labelled, cells, config.sigma)
+    heat = heatmaps.encode(batch.uv, labelled, cells, 2 * config.sigma)  # as wide as the top-down ones, px
     return Targets(heat, *roots, *others, batch.uv, labelled)
 
 
@@ -163,7 +166,8 @@ def loss(maps: Maps, goal: Targets, config: TDBUConfig) -> dict[str, Float[Tenso
     for name, on in (("root", goal.on_root), ("relative", goal.on_relative)):
         off = F.mse_loss if config.point else F.smooth_l1_loss
         each = off(getattr(maps, name).float(), getattr(goal, name), reduction="none")
-        terms[name] = (each * on).sum() / on.sum().clamp(min=1)
+        weight = config.relative if name == "relative" else 1.0
+        terms[name] = weight * (each * on).sum() / on.sum().clamp(min=1)
     return {"loss": sum(terms.values()), **terms}
 
 

@@ -47,6 +47,7 @@ class PersonNet(nn.Module):
         self.head = nn.Conv2d(config.width, (1 + (config.people == "all")) * JOINTS, 1)
         nn.init.normal_(self.head.weight, std=0.001)
         nn.init.zeros_(self.head.bias)
+        nn.init.normal_(self.head.weight[JOINTS:], std=0.1 / config.width**0.5)  # of tags, see `bottomup.SPREAD`
         self.to(memory_format=torch.channels_last)
 
     def forward(self, crops: Float[Tensor, "N 3 S S"]) -> Maps:
