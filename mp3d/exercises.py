@@ -378,7 +378,7 @@ def best_pairing(sim):
 
 
 def linear_joint(td, bu, sure_td, sure_bu):
-    """The mean of two coordinates, weighted by confidence; None where nobody knows."""
+    """The mean of two coordinates, each seen from its own pelvis, weighted by confidence; None where nobody knows."""
     total = sure_td + sure_bu
     return (sure_td * td + sure_bu * bu) / total if total else None
 

@@ -349,10 +349,16 @@ def test_tdbu():
         found = matching.similarity(a, b, *(np.array([[c]]) for c in sure))
         assert exercises.likeness(250.0, *sure) == pytest.approx(found.item())
     assert exercises.best_pairing([[0.9, 0.8], [0.8, 0.1]]) == [1, 0]  # the greedy choice has 1.0, this one 1.6
-    poses = [torch.full((1, 17, 3), value) for value in (4000.0, 4300.0)]
-    for sure in ((1.0, 0.5), (0.8, 0.0)):
-        mean = linear(Pairs(*poses, *(torch.full((1, 17), c) for c in sure)))
-        assert exercises.linear_joint(4000.0, 4300.0, *sure) == pytest.approx(mean[0, 0, 0].item())
+    places, roots = (400.0, 430.0), (4000.0, 4300.0)
+    for sure in ((1.0, 0.5), (0.8, 0.0), (0.0, 0.3)):
+        poses = [torch.full((1, 17, 3), root + place) for root, place in zip(roots, places)]
+        for pose, root in zip(poses, roots):
+            pose[:, 14] = root
+        known = [torch.full((1, 17), 0.5) for _ in sure]  # the pelvises
+        for c, value in zip(known, sure):
+            c[:, 0] = value
+        found = linear(Pairs(*poses, *known))[0, 0, 0].item()
+        assert exercises.linear_joint(*places, *sure) == pytest.approx(found - roots[1], abs=1e-3)
     assert exercises.linear_joint(1.0, 2.0, 0.0, 0.0) is None
 
 

@@ -87,10 +87,11 @@ def scores(people: People) -> dict[str, float]:
     """All metrics of some pictures: see the module; NaN where nobody is to be judged.
 
     mpjpe (of the joints found, the root's 0 among them), rt_error, rt_z (of the depth alone) in mm; depth_error in % of
-    the depth; all others in %. Where there are roots alone, poses have no metric.
+    the depth; these three of roots that were found. All others in %. Where there are roots alone, poses have no metric.
     """
     found, errors = people.found, people.errors
     roots = np.linalg.norm(people.root_error, axis=-1)
+    rooted = found & np.isfinite(roots)
     scored, absolute = errors[:, SCORED], joint_errors(people.pred, people.true, None)[:, SCORED]
     posed = not found.any() or np.isfinite(scored).any()  # else there are roots alone, and nothing to say of poses
     z = np.abs(people.root_error[:, 2])
@@ -100,9 +101,9 @@ def scores(people: People) -> dict[str, float]:
         "recall": _share(found),
         "precision": 100 * found.sum() / people.predicted if people.predicted else np.nan,
         "mpjpe": _mean(np.nanmean(errors[np.isfinite(errors[:, SCORED]).any(1)], axis=1)),
-        "rt_error": _mean(roots[found]),
-        "rt_z": _mean(z[found]),
-        "depth_error": _mean(100 * z[found] / people.true[found, ROOT, 2]),
+        "rt_error": _mean(roots[rooted]),
+        "rt_z": _mean(z[rooted]),
+        "depth_error": _mean(100 * z[rooted] / people.true[rooted, ROOT, 2]),
         "pck_rel": _share(scored[found] < 150),
         **{f"pck_rel_{t}": _share(scored[found] < t) for t in THRESHOLDS_REL},
         "pck_abs": _share(absolute[found] < 150),

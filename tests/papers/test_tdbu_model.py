@@ -34,9 +34,8 @@ from mp3d.papers.tdbu import (
 from mp3d.papers.tdbu import train as training
 from mp3d.papers.tdbu.bottomup import FrameNet
 from mp3d.papers.tdbu.discriminators import Joined
-from mp3d.papers.tdbu.integration import IntegrationGate, IntegrationMLP, Seen, Spoiling, spoil
+from mp3d.papers.tdbu.integration import COMPLETED, IntegrationGate, IntegrationMLP, Seen, Spoiling, spoil
 from mp3d.papers.tdbu.lifting import METRES, Lift, filled, pose_loss, to_camera
-from mp3d.papers.tdbu.model import COMPLETED
 from mp3d.papers.tdbu.topdown import Found, PersonNet, enlarged, find, sample, tight
 from mp3d.papers.tdbu.topdown import grid as crop_grid
 from mp3d.papers.tdbu.topdown import loss as crop_loss
@@ -353,7 +352,8 @@ def test_matched_people_have_both_branches_joints_and_the_top_down_number():
     assert first.uv[WRIST].tolist() == [33, 44] and first.visibility[WRIST] == VISIBLE
     np.testing.assert_allclose(first.uv[NECK], td.uv[0, NECK])
     assert second.visibility[KNEE] == HIDDEN
-    np.testing.assert_allclose(second.uv[KNEE], project(td.xyz[1, KNEE], K), rtol=1e-5)
+    knee = td.xyz[1, KNEE] - td.xyz[1, ROOT] + bu.xyz[1, ROOT]
+    np.testing.assert_allclose(second.uv[KNEE], project(knee, K), rtol=1e-5)
     assert first.score == pytest.approx(torch.maximum(td.sure[0], bu.sure[0]).mean().item(), rel=1e-5)
     found = [j for j in range(17) if j != KNEE]
     assert second.score == pytest.approx(torch.maximum(td.sure[1], bu.sure[1])[found].mean().item(), rel=1e-5)
@@ -383,6 +383,14 @@ def test_who_is_known_to_one_branch_alone_stays(way, network):
     alone = joined(NOBODY, bu, way, network), joined(td, NOBODY, way, network)
     assert [[p.identity for p in some] for some in alone] == [[1000, 1001, 1002], [5, 6, 7]]
     assert joined(NOBODY, NOBODY, way, network) == []
+
+
+def test_far_people_are_one_although_their_depths_differ_by_more():
+    td, bu = both(lost=0)
+    for away, people in ((0.0, 6), (20_000.0, 3)):
+        one, other = (replace(some, xyz=some.xyz + torch.tensor([0, 0, away])) for some in (td, bu))
+        other = replace(other, xyz=other.xyz + torch.tensor([0, 0, 1200.0]))
+        assert len(joined(one, other, "hard")) == people
 
 
 @pytest.mark.parametrize("way, network", WAYS)

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from mp3d.errors import BadInput
 from mp3d.metrics.errors import align
 from mp3d.papers.tdbu import integration, matching
-from mp3d.papers.tdbu.integration import IntegrationGate, IntegrationMLP, Pairs, Spoiling, gated, hard, linear, spoil
+from mp3d.papers.tdbu.integration import (
+    IntegrationGate,
+    IntegrationMLP,
+    Pairs,
+    Spoiling,
+    gated,
+    hard,
+    linear,
+    mean,
+    spoil,
+)
 from mp3d.papers.tdbu.matching import LEAST, REACH, match, match_in_order, match_released, oks, similarity
 from mp3d.skeletons import MPI17
 
@@ -68,6 +78,7 @@ def random_gate(seed: int = 0, width: int = 16, gain: float = 1.0) -> Integratio
 
 
 WAYS = {
+    "mean": mean,
     "linear": linear,
     "hard": hard,
     "gated": lambda pairs: gated(pairs, *torch.full((2, len(pairs.td)), 0.7, dtype=torch.float64)),
@@ -104,6 +115,19 @@ def test_similarity_by_hand():
     low[0, NECK], low[0, WRIST] = 0.25, 0.5
     for one, other in ((ones, low), (low, ones)):
         assert similarity(td, bu, one, other) == pytest.approx(14 + 0.25 + 0.5 * np.exp(-0.5))
+
+
+def test_each_of_the_top_down_people_may_have_a_reach_of_their_own():
+    rng = np.random.default_rng(0)
+    td, bu, sure = crowd(rng, 3), crowd(rng, 2), [np.ones((n, 17)) for n in (3, 2)]
+    reach = np.array([100.0, 300, 2000])
+    found = similarity(td, bu, *sure, reach)
+    for i, one in enumerate(reach):
+        np.testing.assert_array_equal(found[i], similarity(td, bu, *sure, float(one))[i])
+    assert similarity(td[:0], bu, sure[0][:0], sure[1], reach[:0]).shape == (0, 2)
+    far = td[:1] + [0, 0, 900]
+    assert match(td[:1], far, *[np.ones((1, 17))] * 2) == []
+    assert match(td[:1], far, *[np.ones((1, 17))] * 2, reach[2:]) == [(0, 0)]
 
 
 @given(seed=SEEDS, people=st.integers(0, 4), others=st.integers(0, 4))
@@ -263,13 +287,23 @@ def test_poses_without_a_size_or_with_holes_can_be_compared():
 # ---- one pose of two --------------------------------------------------------------------------------
 
 
-def test_linear_is_the_mean_by_confidence():
+def test_the_mean_is_by_confidence():
     pairs = drawn(0, 2)
     w, v = (sure[..., None] for sure in pairs[2:])
-    torch.testing.assert_close(linear(pairs), (w * pairs.td + v * pairs.bu) / (w + v))
+    torch.testing.assert_close(mean(pairs), (w * pairs.td + v * pairs.bu) / (w + v))
     once, twice = torch.tensor([[[3.0] * 3] * 17]), torch.tensor([[[9.0] * 3] * 17])
     sure = torch.ones(1, 17)
-    torch.testing.assert_close(linear(Pairs(once, twice, sure, sure / 2)), torch.full((1, 17, 3), 5.0))
+    torch.testing.assert_close(mean(Pairs(once, twice, sure, sure / 2)), torch.full((1, 17, 3), 5.0))
+
+
+def test_linear_is_the_mean_of_poses_at_the_bottom_up_root():
+    pairs = drawn(0, 2)
+    w, v = (sure[..., None] for sure in pairs[2:])
+    local = [pose - pose[:, ROOT, None] for pose in pairs[:2]]
+    wanted = (w * local[0] + v * local[1]) / (w + v) + pairs.bu[:, ROOT, None]
+    torch.testing.assert_close(linear(pairs), wanted)
+    moved = pairs._replace(td=pairs.td + torch.tensor([100.0, 0, 900]))
+    torch.testing.assert_close(linear(moved), wanted)  # where the top-down branch stands plays no part
 
 
 def test_hard_is_the_top_down_pose_at_the_bottom_up_root():
@@ -284,7 +318,7 @@ def test_two_equal_poses_are_one_whatever_their_weights(seed, w, v):
     pairs = drawn(seed, 3)
     pairs = pairs._replace(bu=pairs.td)
     weights = (torch.full((3,), x, dtype=torch.float64) for x in (w, v))
-    found = [linear(pairs), hard(pairs), gated(pairs, *weights), random_gate(seed)(pairs)]
+    found = [mean(pairs), linear(pairs), hard(pairs), gated(pairs, *weights), random_gate(seed)(pairs)]
     for pose in (*found, IntegrationMLP(8).double()(pairs)):
         torch.testing.assert_close(pose, pairs.td, rtol=1e-9, atol=1e-6)
 
@@ -326,7 +360,7 @@ def test_the_gate_is_shown_both_poses_from_the_pelvis_and_both_depths_in_metres(
 @pytest.mark.parametrize("branch, other", [("td", "bu"), ("bu", "td")])
 def test_who_is_known_to_one_branch_alone_is_not_pulled_to_the_camera(branch, other, content):
     pairs = without(drawn(0), branch, content)
-    for name in ("linear", "hard", "gated", "gate"):
+    for name in ("mean", "linear", "hard", "gated", "gate"):
         torch.testing.assert_close(WAYS[name](pairs), getattr(pairs, other), msg=name)
     torch.testing.assert_close(IntegrationMLP(8).double()(pairs), getattr(pairs, other))
     assert (WAYS["mlp"](pairs) - getattr(pairs, other)).norm(dim=-1).mean() < 3000  # as far as it moves others
@@ -355,9 +389,10 @@ def test_joints_that_one_branch_lacks_are_the_other_s():
     pairs = drawn(0)
     pairs.sure_td[:, WRIST] = pairs.sure_bu[:, ANKLE] = 0
     half = torch.full((5,), 0.5, dtype=torch.float64)
-    torch.testing.assert_close(linear(pairs)[:, WRIST], pairs.bu[:, WRIST])
-    torch.testing.assert_close(hard(pairs)[:, WRIST], pairs.bu[:, WRIST])
-    torch.testing.assert_close(hard(pairs)[:, ANKLE] - pairs.bu[:, ROOT], pairs.td[:, ANKLE] - pairs.td[:, ROOT])
+    torch.testing.assert_close(mean(pairs)[:, WRIST], pairs.bu[:, WRIST])
+    for found in (linear(pairs), hard(pairs)):
+        torch.testing.assert_close(found[:, WRIST], pairs.bu[:, WRIST])
+        torch.testing.assert_close(found[:, ANKLE] - pairs.bu[:, ROOT], pairs.td[:, ANKLE] - pairs.td[:, ROOT])
     found = gated(pairs, half, half)
     torch.testing.assert_close(found[:, WRIST] - found[:, ROOT], pairs.bu[:, WRIST] - pairs.bu[:, ROOT])
     torch.testing.assert_close(found[:, ANKLE] - found[:, ROOT], pairs.td[:, ANKLE] - pairs.td[:, ROOT])
@@ -367,7 +402,7 @@ def test_joints_that_one_branch_lacks_are_the_other_s():
 def test_where_a_branch_lacks_the_root_the_top_down_pose_is_not_moved(field):
     pairs = drawn(0)
     getattr(pairs, field)[:, ROOT] = 0
-    for way in (WAYS["hard"], WAYS["gated"], WAYS["gate"]):
+    for way in (WAYS["linear"], WAYS["hard"], WAYS["gated"], WAYS["gate"]):
         torch.testing.assert_close(way(pairs)[:, NECK], pairs.td[:, NECK])
         torch.testing.assert_close(way(pairs)[:, ROOT], (pairs.bu if field == "sure_td" else pairs.td)[:, ROOT])
 
@@ -380,7 +415,7 @@ def test_no_people_are_no_poses(name):
 
 def test_nobody_known_is_nobody_and_the_network_s_own_pose_at_the_camera():
     pairs = without(without(drawn(0), "td", np.nan), "bu")
-    for name in ("linear", "hard", "gated", "gate"):
+    for name in ("mean", "linear", "hard", "gated", "gate"):
         assert WAYS[name](pairs).isnan().all()
     assert (IntegrationMLP(8).double()(pairs) == 0).all() and WAYS["mlp"](pairs).isfinite().all()
     assert not any(there.any() for there in pairs.there)
@@ -388,10 +423,10 @@ def test_nobody_known_is_nobody_and_the_network_s_own_pose_at_the_camera():
 
 def test_an_untrained_network_is_the_mean_and_puts_what_nobody_knows_in_the_middle():
     pairs = drawn(1, sure=0.5)
-    found, mean = IntegrationMLP(8).double()(pairs), linear(pairs)
-    known = mean.isfinite()
+    found, start = IntegrationMLP(8).double()(pairs), mean(pairs)
+    known = start.isfinite()
     assert 0 < (~known).sum() < known.sum()
-    torch.testing.assert_close(found[known], mean[known])
+    torch.testing.assert_close(found[known], start[known])
     middle = IntegrationMLP.middle(pairs)[:, None].expand_as(found)
     torch.testing.assert_close(found[~known], middle[~known])
 
@@ -414,7 +449,7 @@ def test_people_who_are_moved_are_found_as_far_aside(seed, lost):
     pairs.sure_bu[:, NECK] = 1 if lost != "bu" else 0
     shift = torch.tensor([700.0, -200.0, 1500.0], dtype=torch.float64)
     moved = pairs._replace(td=pairs.td + shift, bu=pairs.bu + shift)
-    for name in ("linear", "hard", "mlp"):
+    for name in ("mean", "linear", "hard", "mlp"):
         torch.testing.assert_close(WAYS[name](moved), WAYS[name](pairs) + shift, equal_nan=True, rtol=1e-9, atol=1e-6)
 
 
@@ -424,7 +459,7 @@ def test_a_network_can_tell_its_branches_and_joints_apart():
     exchanged = Pairs(pairs.bu, pairs.td, pairs.sure_bu, pairs.sure_td)
     assert (network(pairs) - network(exchanged)).abs().max() > 1
     inputs = [part.clone().requires_grad_() for part in pairs]
-    (network(Pairs(*inputs)) - linear(pairs)).square().sum().backward()
+    (network(Pairs(*inputs)) - mean(pairs)).square().sum().backward()
     assert all((part.grad != 0).any(-1).all() for part in inputs)
 
 

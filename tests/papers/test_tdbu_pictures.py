@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from mp3d.batch import Batch
-from mp3d.camera import project
+from mp3d.camera import back_project, project
 from mp3d.canvas import fit_canvas, on_canvas
 from mp3d.codings import heatmaps, tags
 from mp3d.codings.crops import views
@@ -21,6 +21,7 @@ from mp3d.experiments.codings.crowds import pair
 from mp3d.papers.tdbu import bottomup, topdown
 from mp3d.papers.tdbu.bottomup import BEHIND, MIDDLE, OTHERS, SPAN, FrameNet, decode, misread, read_depth
 from mp3d.papers.tdbu.config import PROFILES, SMALL, Reading, TDBUConfig
+from mp3d.papers.tdbu.integration import COMPLETED
 from mp3d.papers.tdbu.topdown import (
     JITTER,
     SPREAD,
@@ -727,10 +728,17 @@ def test_joints_that_are_not_found_are_unknown_and_the_others_as_they_were(peopl
     maps = maps._replace(root=torch.full_like(maps.root, 0.2))
     whole = decode(maps, where, people.k, SMALL)
     maps.heatmaps[:, lost] = 0
-    for some, before in zip(decode(maps, where, people.k, SMALL), whole, strict=True):
-        assert some.xyz[:, lost].isnan().all() and some.uv[:, lost].isnan().all() and (some.sure[:, lost] == 0).all()
+    for some, before, k in zip(decode(maps, where, people.k, SMALL), whole, people.k, strict=True):
+        unknown = [j for j in lost if j != ROOT]
+        assert some.xyz[:, unknown].isnan().all() and (some.sure[:, unknown] == 0).all()
+        assert some.uv[:, lost].isnan().all()
         kept = [j for j in range(17) if j not in lost]
         torch.testing.assert_close(some.xyz[:, kept], before.xyz[:, kept])
+        # The pelvis has a place nevertheless: on the ray between the hips, or of the middle of all joints.
+        ray = some.uv[:, HIPS if HIPS[0] in kept else kept].mean(1)
+        assert (some.sure[:, ROOT] == COMPLETED).all()
+        wanted = back_project(ray, before.xyz[:, ROOT, 2], k)
+        torch.testing.assert_close(some.xyz[:, ROOT], wanted, rtol=1e-4, atol=1e-2)
 
 
 def test_a_peak_on_the_border_of_the_map_has_a_depth():
@@ -753,9 +761,9 @@ def test_a_peak_on_the_border_of_the_map_has_a_depth():
         torch.testing.assert_close(some.xyz[0, :, 2], wanted)
 
 
-def test_two_joints_are_nobody_and_silent_maps_too(people):
+def test_few_joints_are_nobody_and_silent_maps_too(people):
     maps, where = exact(people)
-    for kept, number in ((2, 0), (3, 2)):
+    for kept, number in ((5, 0), (6, 2)):
         few = maps._replace(heatmaps=maps.heatmaps * (torch.arange(17) < kept)[:, None, None])
         assert {len(some.sure) for some in decode(few, where, people.k, SMALL)} == {number}
     silent = bottomup.Maps(*map(torch.zeros_like, maps))
@@ -886,7 +894,7 @@ def test_a_configuration_says_what_is_wrong(unchecked, change):
 
 
 def test_a_configuration_from_a_file_is_the_same(unchecked):
-    assert replace(SMALL, canvas=[160, 96], modules=[1, 1]) == SMALL
+    assert replace(SMALL, canvas=[160, 96], modules=[1, 1, 1]) == SMALL
     assert TDBUConfig().body == {"width": 32, "modules": (1, 4, 3), "blocks": 4, "bottlenecks": 4, "stem": 64}
 
 

@@ -29,7 +29,7 @@ import mp3d.skeletons
 import mp3d.synthetic
 import mp3d.training
 from mp3d.experiments.shown import device
-from mp3d.papers.tdbu import PROFILES, TDBU, Profile, train
+from mp3d.papers.tdbu import PROFILES, TDBU, Profile, TDBUConfig, train
 from mp3d.papers.tdbu.bottomup import FrameNet
 from mp3d.papers.tdbu.discriminators import Joined, neighbours
 from mp3d.papers.tdbu.lifting import ROOT, Lift, to_camera
@@ -162,13 +162,17 @@ def place(part: str, home: Home) -> Path:
     """The folder of a part, by all that decides it; what does not depend on a part's own change is shared."""
     size = sized(home)
     config = replace(size.config, **PARTS[part])
-    fits = {"lift": (size.graph, size.temporal), "joined": (size.joined, size.spoiling)}
-    fits |= {"gate": fits["joined"], "joined_alone": (*fits["joined"], "alone")}
-    fits |= {"person": (size.top_down, size.crops), "person_one": (size.top_down, size.crops)}
-    fits |= dict.fromkeys(("detector", "frame", "frame_joints"), (size.bottom_up, size.top_down))
+    if part in ("person", "person_one"):
+        by = (size.top_down, size.crops)
+    elif part in ("frame", "frame_joints"):
+        by = (size.bottom_up, place("person", home).name)
+    elif part == "detector":
+        by = (size.bottom_up,)
+    else:
+        by = (size.graph, size.temporal) if part == "lift" else (size.joined, size.spoiling)
     pictures = (size.width, size.height, size.batch, size.reuse, size.block)
     motion = (size.windows, size.pairs, size.frames, size.videos)
-    name = digest(part, config, fits[part], pictures, motion, home.world, home.seed, code=TRAINING)
+    name = digest(part, config, by, pictures, motion, home.world, home.seed, code=TRAINING)
     return Path(home.keep) / f"tdbu-{part}-{home.world}-{home.profile}-{home.seed}-{name}"
 
 
@@ -202,7 +206,12 @@ def trained(part: str, home: Home) -> PersonNet | FrameNet | Lift | Joined:
         save_model(made, stored)
 
     share(stored, make)
-    return load_model(kind, type(config), stored, config).to(device())
+    return _loaded(kind, config, stored)
+
+
+@lru_cache(maxsize=16)
+def _loaded(kind: type, config: TDBUConfig, stored: Path) -> PersonNet | FrameNet | Lift | Joined:
+    return load_model(kind, TDBUConfig, stored, config).to(device())
 
 
 def whole(home: Home) -> TDBU:

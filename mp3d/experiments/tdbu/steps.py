@@ -38,8 +38,12 @@ def along_rays(spreads: tuple[int, ...] = (0, 100, 300)) -> dict[int, dict[str, 
 
 
 def misread(pictures: int = 24) -> pd.DataFrame:
-    """How far off roots and joints are, in depth, when exact maps are read where joints are and where the released code
-    reads them: medians in mm, on a square picture of four times the canvas' sides, and on a wide one of about twice."""
+    """How far off in depth roots are when exact maps are read where the pelvis is, and where the released code reads:
+    medians in mm, on a square picture of four times the canvas' sides, and on a wide one of about twice.
+
+    Roots alone are read. Every cell of a map holds the depth of the root nearest to it in the picture: a wrong place
+    gives somebody else's depth, and no error where that is the same person's.
+    """
     square, wide = (replace(SMALL, canvas=sides) for sides in ((96, 96), (160, 96)))
     rows = {}
     for name, size, how in (("square, 384 x 384", (384, 384), square), ("wide, 340 x 191", (340, 191), wide)):
@@ -47,9 +51,9 @@ def misread(pictures: int = 24) -> pd.DataFrame:
         moved, canvas = on_canvas(batch, how.canvas)
         maps, on = _exact(moved, how)
         rows[name] = {
-            "where the joints are": _off(maps, moved.uv, moved, on, how),
+            "where the pelvis is": _off(maps, moved.uv, moved, on, how),
             "a quarter of the picture's": _off(maps, bottomup.misread(batch.uv), moved, on, how),
-            "canvas px a picture's": canvas.scale[0],
+            "canvas px per picture px": canvas.scale[0],
         }
     return pd.DataFrame(rows).T
 

@@ -1,8 +1,8 @@
 """TDBU's tables as studies: each part sees the test videos once, and what it says is joined in all ways.
 
 Scores are `experiments.scores`', those of SMAP's and ORPM-AE's notebooks; Table 1's PCK and PCK_abs are `pck_rel_all`
-and `pck_abs_all`, in which whoever was missed is wrong. People's boxes come from the bottom-up network without a guide,
-not from the truth.
+and `pck_abs_all`, in which whoever was missed is wrong; `pck_rel_both` and `pck_abs_both` are of those alone whom both
+branches found. People's boxes come from the bottom-up network without a guide, not from the truth.
 """
 
 import sys
@@ -19,6 +19,7 @@ import torch
 
 import mp3d.experiments.scores
 import mp3d.experiments.shown
+import mp3d.experiments.smap.tables
 import mp3d.experiments.tdbu.networks
 import mp3d.metrics
 from mp3d.batch import Batch
@@ -27,8 +28,8 @@ from mp3d.experiments import threedmppe as crops
 from mp3d.experiments.orpm_ae.tables import Job
 from mp3d.experiments.pinet import checked_budget, seed_range
 from mp3d.experiments.scores import ROOT as SMAP_ROOT
-from mp3d.experiments.scores import SCORED, THRESHOLDS, People, row
-from mp3d.experiments.shown import SIZES, scenes
+from mp3d.experiments.scores import SCORED, THRESHOLDS, People, scores
+from mp3d.experiments.shown import SIZES, device, scenes
 from mp3d.experiments.smap.tables import top_down as with_true_boxes
 from mp3d.experiments.tdbu.networks import (
     PROFILES,
@@ -43,7 +44,7 @@ from mp3d.experiments.tdbu.networks import (
     windows,
 )
 from mp3d.metrics import jta
-from mp3d.metrics.errors import pa_mpjpe
+from mp3d.metrics.errors import joint_errors, pa_mpjpe
 from mp3d.metrics.roots import ap_root
 from mp3d.papers.tdbu import bottom_up, boxes_of, join, semi, top_down, train
 from mp3d.papers.tdbu.discriminators import neighbours
@@ -66,8 +67,9 @@ what joins the two."""
 OTHERS = ("gate", "released", "alone", "true_boxes", "frames", "frame_joints")
 """Not in the paper's table: the released gate; the released matching; integration without discriminators; top-down with
 true boxes; lifted frame by frame; the guide drawn anew around joints."""
-CROPS = 0.4
-"""3DMPPE's budget as a part of TDBU's."""
+CROPS = 0.2
+"""3DMPPE's budget as a part of TDBU's, so that both train about as long: on one core 300 steps of RootNet and 800 of
+PoseNet ("cpu"), 3 minutes, against 400 steps each of the crops', the detector's and the frame's network."""
 
 
 class Look(NamedTuple):
@@ -83,16 +85,21 @@ class Look(NamedTuple):
 def videos(world: str, profile: str) -> list[tuple[str, Batch]]:
     """Test videos, whole stretches of them."""
     size = WIDE[profile] if world == "street" else SIZES[profile]
-    made = films(world, seed=0, frames=FRAMES[profile])
+    made = films(world, seed=0, frames=FRAMES[profile])[: 4 if profile == "smoke" else None]
     return [(film.sequence[0], render(film, *size, seed=1).batch) for film in made]
 
 
-def look(home: Home, batch: Batch, frame: str = "frame") -> Look:
-    """One video, by the full method's parts."""
+def in_boxes(home: Home, batch: Batch) -> tuple[Found, list[Seen]]:
+    """What the network of crops sees of one video, and the detector's people, whose boxes these are."""
     plain = bottom_up(trained("detector", home), batch.image, batch.k)
-    found = find(trained("person", home), batch.image, boxes_of(plain))
+    return find(trained("person", home), batch.image, boxes_of(plain)), plain
+
+
+def look(home: Home, batch: Batch) -> Look:
+    """One video, by the full method's parts."""
+    found, plain = in_boxes(home, batch)
     td = top_down(trained("lift", home), found, batch.k)
-    return Look(found, td, bottom_up(trained(frame, home), batch.image, batch.k, found), plain)
+    return Look(found, td, bottom_up(trained("frame", home), batch.image, batch.k, found), plain)
 
 
 def all_ways(home: Home, batch: Batch) -> dict[str, list[list[Person]]]:
@@ -127,16 +134,18 @@ def all_ways(home: Home, batch: Batch) -> dict[str, list[list[Person]]]:
 
 
 def scored(scene: str, batch: Batch, people: Sequence[Sequence[Person]]) -> dict:
-    """A row of a study's table: `experiments.scores.row`; ap_root within 250 mm, auc_rel_all of everybody, pa_mpjpe of
-    matched people, with scale; pck_rel_GROUP and rt_error_GROUP of `groups`."""
+    """A row of a study's table: `experiments.scores.scores`; ap_root within 250 mm, auc_rel_all of everybody, pa_mpjpe
+    of matched people, with scale; pck_rel_GROUP, recall_GROUP and rt_error_GROUP of `groups`."""
     known = People(batch, people)
     true = [xyz[some][:, ROOT].double().numpy() for xyz, some in zip(batch.xyz.cpu(), _counts(batch), strict=True)]
     roots = [np.array([p.xyz[ROOT] for p in some]).reshape(-1, 3) for some in people]
     sure = [np.array([p.score for p in some], float) for some in people]
     good = [np.isfinite(root).all(1) for root in roots]
     errors = known.errors[:, SCORED]
-    whole = known.found & np.isfinite(known.pred).all((1, 2))
-    found = row(scene, batch, people) | {
+    found = {
+        "scene": scene,
+        "n": len(known.found),
+        **scores(known),
         "ap_root": 100
         * ap_root(
             [root[ok] for root, ok in zip(roots, good, strict=True)],
@@ -144,15 +153,40 @@ def scored(scene: str, batch: Batch, people: Sequence[Sequence[Person]]) -> dict
             true,
         ),
         "auc_rel_all": float(np.mean([100 * (errors < t).mean() for t in THRESHOLDS])) if errors.size else np.nan,
-        "pa_mpjpe": float(pa_mpjpe(known.pred[whole], known.true[whole], scale=True).mean()) if whole.any() else np.nan,
+        "pa_mpjpe": _pa(known, _whole(known)),
     }
     far = np.linalg.norm(known.root_error, axis=-1)
     for name, some in groups(batch, known).items():
         if some.any():
             found[f"pck_rel_{name}"] = 100 * float((errors[some] < 150).mean())
             found[f"recall_{name}"] = 100 * float(known.found[some].mean())
-            if (some & known.found).any():
-                found[f"rt_error_{name}"] = float(np.nanmean(far[some & known.found]))
+            if (rooted := some & np.isfinite(far)).any():
+                found[f"rt_error_{name}"] = float(far[rooted].mean())
+    return found
+
+
+def _whole(people: People) -> np.ndarray:
+    """Who was found with all joints."""
+    return people.found & np.isfinite(people.pred).all((1, 2))
+
+
+def _pa(people: People, some: np.ndarray) -> float:
+    return float(pa_mpjpe(people.pred[some], people.true[some], scale=True).mean()) if some.any() else np.nan
+
+
+def compared(scene: str, batch: Batch, ways: dict[str, list[list[Person]]], suffix: str = "") -> dict:
+    """`scored` of each way as columns "metric@way", and, where the branches are among them, pck_rel_both and
+    pck_abs_both (%) of those whom both found."""
+    found = {"scene": scene}
+    known = {name: People(batch, people) for name, people in ways.items()}
+    for name, people in ways.items():
+        one = scored(scene, batch, people)
+        found["n"] = one["n"]
+        if {"td", "bu"} <= set(ways) and (both := known["td"].found & known["bu"].found).any():
+            for how, root in (("rel", SMAP_ROOT), ("abs", None)):
+                errors = joint_errors(known[name].pred[both], known[name].true[both], root)[:, SCORED]
+                one[f"pck_{how}_both"] = 100 * float((errors < 150).mean())
+        found |= {f"{key}{suffix}@{name}": value for key, value in one.items() if key not in ("scene", "n")}
     return found
 
 
@@ -184,7 +218,7 @@ def study(
 ) -> Study:
     """A `Study` with one unit for each of `what` and each seed."""
     code = (sys.modules[__name__], mp3d.experiments.tdbu.networks, mp3d.experiments.scores, mp3d.experiments.shown)
-    code += (*TRAINING, *crops.TRAINING, mp3d.metrics)
+    code += (*TRAINING, *crops.TRAINING, crops, mp3d.experiments.smap.tables, mp3d.metrics)
     jobs = {one: Job(one, one, profile, checked_budget(budget), str(keep)) for one in what}
     size = PROFILES[profile]
     return Study(
@@ -203,13 +237,8 @@ def branches(profile: str, keep: Path, budget: float = 1.0, seed: int = 0, seeds
 
 def run_branches(job: Job, seed: int) -> pd.DataFrame:
     """A row a test video."""
-    home, rows = _home(job, seed), []
-    for scene, batch in videos("duet", job.profile):
-        rows.append({"scene": scene})
-        for name, people in all_ways(home, batch).items():
-            found = scored(scene, batch, people)
-            rows[-1]["n"] = found["n"]
-            rows[-1] |= {f"{key}@{name}": value for key, value in found.items() if key not in ("scene", "n")}
+    home = _home(job, seed)
+    rows = [compared(scene, batch, all_ways(home, batch)) for scene, batch in videos("duet", job.profile)]
     return pd.DataFrame(rows)
 
 
@@ -222,24 +251,22 @@ def worlds(names: Sequence[str], profile: str, keep: Path, budget: float = 1.0, 
 def run_world(job: Job, seed: int) -> pd.DataFrame:
     """A row a test video."""
     home, rows = _home(job, seed, "street" if job.what == "street" else "duet"), []
+    full = trained("joined", home).network
+    if job.what == "duet":
+        other = crops.trained(job.profile, seed, Path(job.keep), CROPS * job.budget)
     for scene, batch in videos(job.what, job.profile):
         seen = look(home, batch)
-        full = trained("joined", home).network
         ways: dict[str, list[list[Person]]] = {
             "td": join(seen.td, seen.bu, batch.k, "td"),
             "bu": join(seen.td, seen.bu, batch.k, "bu"),
             "full": join(seen.td, seen.bu, batch.k, "network", full),
         }
         if job.what == "duet":
-            other = crops.trained(job.profile, seed, Path(job.keep), CROPS * job.budget)
             ways["threedmppe"] = with_true_boxes(other, batch, "rootnet")
-        rows.append({"scene": scene})
-        for name, people in ways.items():
-            found = scored(scene, batch, people)
-            if job.what == "street":
-                found |= f1(batch, people)
-            rows[-1]["n"] = found["n"]
-            rows[-1] |= {f"{key}@{name}": value for key, value in found.items() if key not in ("scene", "n")}
+        rows.append(compared(scene, batch, ways))
+        if job.what == "street":
+            for name, people in ways.items():
+                rows[-1] |= {f"{key}@{name}": value for key, value in f1(batch, people).items()}
     return pd.DataFrame(rows)
 
 
@@ -259,7 +286,8 @@ TERMS = {
     "rep_dis": ("reprojection", "discriminators"),
     "rep_mp_dis": ("reprojection", "perspective", "discriminators"),
 }
-"""Rows of Table 2; beside them "teacher", and "labelled", a graph network that learned from all videos with poses."""
+"""Rows of Table 2; beside them "teacher", "labelled", a graph network that learned from all videos with poses, and
+"rep_mp_dis_printed", with the sign of equation 11 as it is printed."""
 LESSON = 64
 """People a step."""
 
@@ -282,17 +310,18 @@ def run_unlabelled(job: Job, seed: int) -> pd.DataFrame:
     graphs = {"teacher": teacher.graph, "labelled": trained("lift", home).graph}
     for name, terms in TERMS.items():
         graphs[name] = semi.train_student(teacher.graph, learn, how, terms, seed=seed)
+    terms = TERMS["rep_mp_dis"]
+    graphs["rep_mp_dis_printed"] = semi.train_student(teacher.graph, learn, how, terms, sign="printed", seed=seed)
     rows = []
     for scene, batch in videos("duet", job.profile):
-        found = look(home, batch).found
-        rows.append({"scene": scene})
+        found, _ = in_boxes(home, batch)
+        ways = {}
         for name, graph in graphs.items():
             lift = deepcopy(teacher)
             lift.graph = graph
-            seen = top_down(lift, found, batch.k, temporal=False)
-            one = scored(scene, batch, join(seen, [NOBODY] * len(seen), batch.k, "td"))
-            rows[-1]["n"] = one["n"]
-            rows[-1] |= {f"{key}@{name}": value for key, value in one.items() if key not in ("scene", "n")}
+            seen = top_down(lift.to(device()), found, batch.k, temporal=False)
+            ways[name] = join(seen, [NOBODY] * len(seen), batch.k, "td")
+        rows.append(compared(scene, batch, ways))
     return pd.DataFrame(rows)
 
 
@@ -304,7 +333,7 @@ def lessons(known: Sequence[Takes], rest: Sequence[Takes], teacher: Lift, seed: 
     """step -> frames of videos without poses: 2D joints as a detector gives them, places as the teacher does, and
     natural poses from the videos with poses."""
     natural = pairs(known, LESSON, seed)
-    generator = torch.Generator().manual_seed(seed)
+    generator, place = torch.Generator().manual_seed(seed), next(teacher.parameters()).device
     videos = []
     for film in rest:
         people = everyone([film])
@@ -313,7 +342,7 @@ def lessons(known: Sequence[Takes], rest: Sequence[Takes], teacher: Lift, seed: 
         uv, xyz = (torch.stack(part) for part in zip(*people, strict=True))
         seen = disturbed(Windows(uv, torch.ones(uv.shape[:-1]), xyz), Noise(), generator)
         with torch.no_grad():
-            root = placed(seen.uv[:, :, ROOT], teacher.depth(seen.uv))
+            root = placed(seen.uv[:, :, ROOT], teacher.depth(seen.uv.to(place)).cpu())
         videos.append((seen.uv, seen.sure, root))
 
     def draw(step: int) -> Lesson:
@@ -332,18 +361,33 @@ def lessons(known: Sequence[Takes], rest: Sequence[Takes], teacher: Lift, seed: 
     return draw
 
 
-# ---- Table 6: where people overlap ------------------------------------------------------------------
+# ---- Figure 1 and Table 6: where people overlap, are cut, or far --------------------------------------
 
 
 def overlapped(profile: str, keep: Path, budget: float = 1.0, seed: int = 0, seeds: int = 0) -> Study:
-    """Both branches, both together and 3DMPPE on single pictures of `duet`: of the test split, and of that in which
-    people overlap ("..._overlap"), as columns "metric@method"; drop: by how much PA-MPJPE is larger there (mm)."""
+    """Both branches, both together and 3DMPPE on single pictures of `duet`, as columns "metric@method": of the test
+    split, of that in which people overlap ("..._overlap"), and of that in which the border cuts people ("..._border").
+
+    pa_mpjpe_common (mm) is of those whom all of `RIVALS` found with all joints in that split, common (%) how many they
+    are; drop: by how much pa_mpjpe_common is larger where people overlap. loss_far, loss_overlapped (points): how much
+    lower pck_rel is of people who are far than near, and of overlapped people of the overlap split than of clear ones.
+    """
     return study("tdbu-overlap", run_overlapped, ["duet"], profile, keep, budget, seed, seeds)
 
 
-PICTURES = {"smoke": 8, "cpu": 240, "gpu": 480, "paper": 480}
-"""Of each split, in `GROUPS` scenes."""
+PICTURES = {"smoke": 6, "cpu": 120, "gpu": 480, "paper": 480}
+"""Of each split, in `GROUPS` scenes, or one a scene if these are fewer."""
 GROUPS = 12
+SPLITS = {"test": "", "overlap": "_overlap", "border": "_border"}
+"""And what their metrics end in."""
+RIVALS = ("td", "full", "threedmppe")
+"""Of Table 6."""
+CHANGES = {
+    "drop": ("pa_mpjpe_common_overlap", "pa_mpjpe_common"),
+    "loss_overlapped": ("pck_rel_clear", "pck_rel_overlapped_overlap"),
+    "loss_far": ("pck_rel_near", "pck_rel_far"),
+}
+"""Of `overlapped`: one metric less another."""
 
 
 @lru_cache(maxsize=4)
@@ -356,24 +400,29 @@ def singles(profile: str, split: str) -> list[tuple[str, Batch]]:
 
 
 def run_overlapped(job: Job, seed: int) -> pd.DataFrame:
-    """A row a group of pictures, of both splits."""
+    """A row a group of pictures, of all splits."""
     home, rows = _home(job, seed), []
     full = trained("joined", home).network
     other = crops.trained(job.profile, seed, Path(job.keep), CROPS * job.budget)
-    for (scene, batch), (_, close) in zip(singles(job.profile, "test"), singles(job.profile, "overlap"), strict=True):
-        rows.append({"scene": scene})
-        for some, suffix in ((batch, ""), (close, "_overlap")):
-            parts = [look(home, some[i : i + 1]) for i in range(len(some))]  # each a video of one frame
-            td, bu = ([part[0] for part in each] for each in zip(*((p.td, p.bu) for p in parts), strict=True))
-            ways = {name: join(td, bu, some.k, name) for name in ("td", "bu")}
-            ways |= {
-                "full": join(td, bu, some.k, "network", full),
-                "threedmppe": with_true_boxes(other, some, "rootnet"),
+    for parts in zip(*(singles(job.profile, split) for split in SPLITS), strict=True):
+        rows.append({})
+        for (scene, batch), suffix in zip(parts, SPLITS.values(), strict=True):
+            each = [look(home, batch[i : i + 1]) for i in range(len(batch))]  # each a video of one frame
+            td, bu = ([getattr(one, name)[0] for one in each] for name in ("td", "bu"))
+            ways = {
+                "td": join(td, bu, batch.k, "td"),
+                "bu": join(td, bu, batch.k, "bu"),
+                "full": join(td, bu, batch.k, "network", full),
+                "threedmppe": with_true_boxes(other, batch, "rootnet"),
             }
-            for name, people in ways.items():
-                found = scored(scene, some, people)
-                rows[-1].setdefault("n", found["n"])
-                rows[-1] |= {f"{key}{suffix}@{name}": v for key, v in found.items() if key not in ("scene", "n")}
-        for name in ("td", "bu", "full", "threedmppe"):
-            rows[-1][f"drop@{name}"] = rows[-1][f"pa_mpjpe_overlap@{name}"] - rows[-1][f"pa_mpjpe@{name}"]
+            rows[-1] = compared(scene, batch, ways, suffix) | rows[-1]  # n is the first split's
+            known = {name: People(batch, ways[name]) for name in RIVALS}
+            some = np.logical_and.reduce([_whole(people) for people in known.values()])
+            for name, people in known.items():
+                rows[-1][f"pa_mpjpe_common{suffix}@{name}"] = _pa(people, some)
+                rows[-1][f"common{suffix}@{name}"] = 100 * float(some.mean()) if some.size else np.nan
+        for name in ways:
+            for key, pair in CHANGES.items():
+                more, less = (rows[-1].get(f"{metric}@{name}", np.nan) for metric in pair)
+                rows[-1][f"{key}@{name}"] = more - less
     return pd.DataFrame(rows)

@@ -23,7 +23,7 @@ from mp3d.codings import heatmaps, tags
 from mp3d.codings.grid import Grid
 from mp3d.nn.hrnet import HRNet
 from mp3d.papers.tdbu.config import Reading, TDBUConfig
-from mp3d.papers.tdbu.integration import Seen
+from mp3d.papers.tdbu.integration import COMPLETED, Seen
 from mp3d.papers.tdbu.topdown import Found
 from mp3d.skeletons import MPI17
 
@@ -161,7 +161,7 @@ def loss(maps: Maps, goal: Targets, config: TDBUConfig) -> dict[str, Float[Tenso
     here roots and all others have a mean each (our choice).
     """
     heat = 100 * (maps.heatmaps.float() - goal.heatmaps).square().mean()
-    found = tags.loss(maps.tags.float(), goal.uv, goal.labelled, grid(config), variant="public")
+    found = tags.loss(maps.tags.float(), goal.uv, goal.labelled, grid(config), sigma=config.push)
     terms = {"heatmaps": heat, "tags": 100 * config.tags * (found["pull"] + found["push"])}
     for name, on in (("root", goal.on_root), ("relative", goal.on_relative)):
         off = F.mse_loss if config.point else F.smooth_l1_loss
@@ -181,10 +181,11 @@ def decode(
     config: TDBUConfig,
     reading: Reading = Reading(),
 ) -> list[Seen]:
-    """Groups of joints, each at its own depth on its own ray (equations 3 and 4); groups of fewer than three are none.
+    """Groups of joints, each at its own depth on its own ray (equations 3 and 4); groups of few joints are none.
 
-    Where the pelvis was not found, the depth of the root is read between the hips, or in the middle of all joints (our
-    choice). Joints that were not found stay unknown; the released code looks for them on the whole map once more.
+    Where the pelvis was not found, it lies, and its depth is read, between the hips, or in the middle of all joints,
+    with confidence `COMPLETED` (our choice). Other joints that were not found stay unknown; the released code looks for
+    them on the whole map once more.
 
     Parameters
     ----------
@@ -193,7 +194,7 @@ def decode(
     cells = grid(config)
     peaks = heatmaps.peaks(maps.heatmaps, cells, reading.most, reading.threshold, window=5)
     read = tags.read(maps.tags, peaks.cell, cells)
-    grouped = tags.group(peaks, read, "hungarian", reading.tag)
+    grouped = tags.group(peaks, read / reading.tag, "hungarian", least=reading.least)
     factor = scale(canvas.camera(cameras), config)
     found = []
     for b, group in enumerate(grouped):
@@ -205,7 +206,10 @@ def decode(
         depth = root[:, None] + BEHIND * said
         depth[:, ROOT] = root
         pixels = canvas.back(uv)
-        xyz = back_project(pixels, depth.clamp(min=1.0), cameras[b].to(pixels))
+        places = pixels.clone()
+        places[:, ROOT] = pelvis(pixels, sure > 0)
+        sure[:, ROOT] = sure[:, ROOT].clamp(min=COMPLETED)
+        xyz = back_project(places, depth.clamp(min=1.0), cameras[b].to(pixels))
         xyz = xyz.where((sure > 0)[..., None], torch.nan)
         found.append(Seen(pixels, sure.clamp(max=1), xyz, torch.arange(len(sure))))
     return found
@@ -220,19 +224,19 @@ def read_depth(
     ----------
     uv : px of the canvas: places on the map, whatever size the picture had
     """
-    on = sure > 0
-    hips = [MPI17.index("r_hip"), MPI17.index("l_hip")]
-    both = on[..., hips].all(-1, keepdim=True)
-    centre = _mean(uv, on).where(~both, uv[..., hips, :].mean(-2))
-    root = uv[..., ROOT, :].where(on[..., ROOT, None], centre)
+    root = pelvis(uv, sure > 0)
     depth = uv.new_zeros(uv.shape[:-1])
     depth[..., ROOT] = coding.read_root(maps.root, root, cells)
     depth[..., OTHERS] = coding.read_points(maps.relative, uv[..., OTHERS, :], cells)
     return depth
 
 
-def _mean(uv: Tensor, on: Tensor) -> Tensor:
-    return uv.where(on[..., None], 0.0).sum(-2) / on.sum(-1, keepdim=True).clamp(min=1)
+def pelvis(uv: Float[Tensor, "*n 17 2"], on: Bool[Tensor, "*n 17"]) -> Float[Tensor, "*n 2"]:
+    """Where it was found; else between the hips, or else in the middle of all joints that were found."""
+    hips = [MPI17.index("r_hip"), MPI17.index("l_hip")]
+    both = on[..., hips].all(-1, keepdim=True)
+    middle = uv.where(on[..., None], 0.0).sum(-2) / on.sum(-1, keepdim=True).clamp(min=1)
+    return uv[..., ROOT, :].where(on[..., ROOT, None], uv[..., hips, :].mean(-2).where(both, middle))
 
 
 def misread(uv: Float[Tensor, "*n 2"]) -> Float[Tensor, "*n 2"]:

@@ -17,6 +17,8 @@ from mp3d.skeletons import MPI17
 
 JOINTS, ROOT = len(MPI17), MPI17.root
 METRES = 1e-3
+COMPLETED = 0.1
+"""Confidence of joints that a branch places without having found them (our choice)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,14 +68,27 @@ class Pairs(NamedTuple):
         return Pairs(*(part.to(device) for part in self))
 
 
-def linear(pairs: Pairs) -> Float[Tensor, "N 17 3"]:
-    """Joint by joint the mean of both, weighted by confidence; NaN where neither knows a joint.
+def mean(pairs: Pairs) -> Float[Tensor, "N 17 3"]:
+    """Joint by joint the mean of both where they stand, weighted by confidence; NaN where neither knows a joint.
 
     A missing pose has confidence 0, and does not pull the other halfway to the camera.
     """
     weight = torch.stack([pairs.sure_td, pairs.sure_bu])[..., None]
     poses = torch.stack([pairs.td, pairs.bu]).where(weight > 0, 0.0)
     return (weight * poses).sum(0) / weight.sum(0).where(weight.sum(0) > 0, torch.nan)
+
+
+def linear(pairs: Pairs) -> Float[Tensor, "N 17 3"]:
+    """The `mean` of both poses, each seen from its pelvis, at the bottom-up root (section 4, and Table 1's AP_root).
+
+    Joints, and people, that one branch lacks are the other's. Where a branch lacks the root joints stay as the top-down
+    branch has them, or else the other; NaN where neither knows a joint.
+    """
+    td, bu = pairs.known
+    local = pairs._replace(td=pairs.td - pairs.td[:, ROOT, None], bu=pairs.bu - pairs.bu[:, ROOT, None])
+    both = (td & bu)[:, ROOT, None]
+    moved = mean(local) + pairs.bu[:, ROOT, None]
+    return moved.where(both, pairs.td.where(td, pairs.bu)).where(td | bu, torch.nan)
 
 
 def hard(pairs: Pairs) -> Float[Tensor, "N 17 3"]:
@@ -98,7 +113,7 @@ class IntegrationMLP(nn.Module):
     """The paper's: three fully connected layers from both poses and their confidences to one pose.
 
     Places are seen from the middle of the two roots, so that moving both people moves the result, and what comes out is
-    added to `linear` (our choice): an untrained network is that mean already. A joint that nobody knows starts at the
+    added to `mean` (our choice): an untrained network is that mean already. A joint that nobody knows starts at the
     middle.
     """
 
@@ -111,14 +126,14 @@ class IntegrationMLP(nn.Module):
     def forward(self, pairs: Pairs) -> Float[Tensor, "N 17 3"]:
         """mm. Who is known to nobody comes out at the camera."""
         middle = self.middle(pairs)[:, None]
-        mean = linear(pairs)
-        mean = mean.where(mean.isfinite(), middle)
+        start = mean(pairs)
+        start = start.where(start.isfinite(), middle)
         seen = [
             ((pose - middle) * METRES).where(sure[..., None] > 0, 0.0).flatten(1)
             for pose, sure in ((pairs.td, pairs.sure_td), (pairs.bu, pairs.sure_bu))
         ]
         moved = self.layers(torch.cat([*seen, pairs.sure_td, pairs.sure_bu], 1)).unflatten(1, (JOINTS, 3))
-        return mean + moved / METRES
+        return start + moved / METRES
 
     @staticmethod
     def middle(pairs: Pairs) -> Float[Tensor, "N 3"]:

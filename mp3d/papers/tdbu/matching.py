@@ -14,13 +14,17 @@ from mp3d.skeletons import MPI17
 
 REACH = 250.0
 """mm, s sigma of equation 6: where a joint's similarity has fallen to exp(-1/2) (our choice; not in the paper)."""
+DEEP = 0.05
+"""Of somebody's depth: their reach in `model.join` where it is above `REACH`, as depths err by a share (our choice)."""
 LEAST = 0.02
 """Of the confidence that two people share: pairs with less similarity are none (our choice)."""
 
 
-def oks(distance: Float[np.ndarray, "*joints"], reach: float | int = REACH) -> Float[np.ndarray, "*joints"]:
+def oks(
+    distance: Float[np.ndarray, "*joints"], reach: float | int | Float[np.ndarray, "..."] = REACH
+) -> Float[np.ndarray, "*joints"]:
     """Equation 6: exp(-d² / (2 s² sigma²)) of a distance in mm; 1 at 0, exp(-1/2) at `reach`."""
-    if not reach > 0:
+    if not np.all(np.greater(reach, 0)):
         raise BadInput("matching.oks", "reach", reach, "a positive number, mm")
     return np.exp(-np.square(distance / reach) / 2)
 
@@ -30,7 +34,7 @@ def similarity(
     bu: Float[np.ndarray, "M J 3"],
     sure_td: Float[np.ndarray, "N J"],
     sure_bu: Float[np.ndarray, "M J"],
-    reach: float | int = REACH,
+    reach: float | int | Float[np.ndarray, " N"] = REACH,
 ) -> Float[np.ndarray, "N M"]:
     """Equation 5: the sum over joints of the smaller confidence times `oks`; as printed it has a term too many.
 
@@ -38,6 +42,7 @@ def similarity(
     ----------
     td, bu : mm, camera-centric
     sure_td, sure_bu : confidences, 0 where a joint is not known
+    reach : mm, of all, or of each of td
 
     Raises
     ------
@@ -51,7 +56,7 @@ def similarity(
     shared = np.minimum(sure_td[:, None], sure_bu[None])
     td, bu = (np.where(sure[..., None] > 0, pose, 0.0) for pose, sure in ((td, sure_td), (bu, sure_bu)))
     far = np.linalg.norm(td[:, None] - bu[None], axis=-1)
-    return (shared * oks(far, reach)).sum(-1)
+    return (shared * oks(far, np.reshape(reach, (-1, 1, 1)))).sum(-1)
 
 
 def match(
@@ -59,7 +64,7 @@ def match(
     bu: Float[np.ndarray, "M J 3"],
     sure_td: Float[np.ndarray, "N J"],
     sure_bu: Float[np.ndarray, "M J"],
-    reach: float | int = REACH,
+    reach: float | int | Float[np.ndarray, " N"] = REACH,
     least: float | int = LEAST,
 ) -> list[tuple[int, int]]:
     """Pairs (of td, of bu) with the largest sum of similarities: nobody twice, the Hungarian method.

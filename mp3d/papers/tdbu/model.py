@@ -17,8 +17,8 @@ from mp3d.papers.tdbu import bottomup, integration, matching
 from mp3d.papers.tdbu.bottomup import FrameNet
 from mp3d.papers.tdbu.config import Reading, TDBUConfig
 from mp3d.papers.tdbu.discriminators import Joined
-from mp3d.papers.tdbu.integration import IntegrationGate, IntegrationMLP, Pairs, Seen
-from mp3d.papers.tdbu.lifting import JOINTS, Lift, to_camera
+from mp3d.papers.tdbu.integration import COMPLETED, IntegrationGate, IntegrationMLP, Pairs, Seen
+from mp3d.papers.tdbu.lifting import JOINTS, ROOT, Lift, to_camera
 from mp3d.papers.tdbu.topdown import Found, PersonNet, around, find
 from mp3d.papers.tdbu.tracking import track
 from mp3d.scene import ABSENT, HIDDEN, VISIBLE, Person
@@ -26,8 +26,6 @@ from mp3d.skeletons import ABSENT as NONE
 from mp3d.skeletons import NATIVE
 from mp3d.training import load_model, save_model
 
-COMPLETED = 0.1
-"""Confidence of joints that the graph network had to complete (our choice)."""
 Way = Literal["network", "linear", "hard", "td", "bu"]
 """How two poses become one; "td" and "bu" are one branch alone."""
 Matching = Literal["hungarian", "order", "released"]
@@ -175,7 +173,8 @@ def _paired(td: Seen, bu: Seen, way: Way, who: Matching) -> tuple[Pairs, Tensor,
         td = Seen(*(getattr(td, name)[:0] for name in ("uv", "sure", "xyz", "identity")))
     arrays = [part.double().cpu().numpy() for part in (td.xyz, bu.xyz, td.sure, bu.sure)]
     if who == "hungarian":
-        pairs = matching.match(*arrays)
+        reach = np.fmax(matching.REACH, matching.DEEP * arrays[0][:, ROOT, 2])
+        pairs = matching.match(*arrays, reach)
     elif who == "order":
         pairs = matching.match_in_order(len(td.sure), len(bu.sure))
     else:

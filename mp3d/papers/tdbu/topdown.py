@@ -134,7 +134,7 @@ def loss(maps: Maps, goal: Sample, config: TDBUConfig) -> dict[str, Float[Tensor
     target = heatmaps.encode(goal.uv, shown, cells, config.sigma)
     terms = {"heatmaps": 100 * (maps.heatmaps.float() - target).square().mean()}
     if maps.tags is not None:
-        found = tags.loss(maps.tags.float(), goal.uv, goal.labelled, cells, variant="public")
+        found = tags.loss(maps.tags.float(), goal.uv, goal.labelled, cells, sigma=config.push)
         terms["tags"] = 100 * config.tags * (found["pull"] + found["push"])
     return {"loss": sum(terms.values()), **terms}
 
@@ -218,7 +218,7 @@ def _chosen(
         uv, score = peaks.uv[:, :, 0], peaks.score[:, :, 0]
         return seen.to_picture(uv), score.clamp(0, 1)
     read = tags.read(maps.tags.float(), peaks.cell, cells)
-    groups = tags.group(peaks, read, "hungarian", reading.tag, least=1, least_score=0)
+    groups = tags.group(peaks, read / reading.tag, "hungarian", least=1, least_score=0)
     uv, score = peaks.uv.new_full((len(groups), JOINTS, 2), torch.nan), peaks.score.new_zeros(len(groups), JOINTS)
     for i, group in enumerate(groups):
         if not len(group):
