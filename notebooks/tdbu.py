@@ -15,7 +15,7 @@
 # and looks at each at the same scale, over time; the other sees the whole frame, and how people stand to one another. The paper's idea is that each fails where the other does not. Their people are matched in space,
 # and a small network makes one pose of two. Afterwards you can say where each branch fails and match people by hand.
 #
-# - **Time and memory**: `smoke` 30 s, `cpu` 10 min on 2 cores, 2 GB; `run.json` beside the figures has the seconds of the stored run.
+# - **Time and memory**: `smoke` 20 s, `cpu` 10 min on 2 cores (not measured yet), 2 GB; `run.json` beside the figures has the seconds of the stored run.
 #   The paper's networks (HRNet-w32 twice, a graph network of 19.8 million parameters and two temporal ones of 17.0 and 16.9 million) need a GPU: the `paper` profile.
 # - **Data**: the synthetic worlds `duet`, `solo` and `street`, drawn here as videos ([`worlds.ipynb`](worlds.ipynb)).
 # - **You need**: [`codings.ipynb`](codings.ipynb), sections 1 and 2, for heatmaps and tags; [`metrics.ipynb`](metrics.ipynb) for PCK, AP of roots, F1. What the authors' published
