@@ -335,3 +335,10 @@ def test_poses_without_a_root_or_of_another_skeleton():
     for skeleton in (SMAP15, COCO17):
         with pytest.raises(BadInput, match="poses"):
             anchors.unit_bones(torch.zeros(17, 3), skeleton)
+
+
+@given(seeds)
+def test_the_tight_box_is_what_the_box_of_a_person_was_made_of(seed):
+    uv = torch.from_numpy(np.random.default_rng(seed).uniform(-20, 150, (3, 17, 2)))
+    low, high = uv.amin(1), uv.amax(1)
+    torch.testing.assert_close(anchors.tight_box(anchors.pose_box(uv)), torch.cat([low, high - low], 1))

@@ -20,7 +20,7 @@ from mp3d.experiments.pandanet import cost, networks, show, tables
 from mp3d.experiments.pandanet.cost import exact_maps
 from mp3d.experiments.pinet import spread
 from mp3d.metrics.detection import iou
-from mp3d.metrics.jta import JOINT_GROUPS
+from mp3d.metrics.jta import JOINT_GROUPS, evaluate_pck
 from mp3d.papers import orpm_ae, pandanet
 from mp3d.papers.orpm_ae import ORPMAE, ORPMAEConfig
 from mp3d.papers.pandanet import PROFILES, TASKS, PandaNet, PandaNetConfig, Reading
@@ -241,6 +241,18 @@ def test_exact_maps_are_read_perfectly_but_for_the_size():
     assert found["mpjpe"] == pytest.approx(ceiling["mpjpe"], abs=0.1) and ceiling["mpjpe"] > 5
 
 
+def test_people_carry_their_tight_box_in_px_of_the_picture():
+    """On a canvas with grey beside the picture, which is half as large there."""
+    batch, config = pair(1600, 0, 4), replace(CONFIG, canvas=(192, 96))
+    maps, canvas = exact_maps(batch, SIZES / 2, config)
+    assert canvas.corner[0] > 0 and canvas.scale[0] < 0.7
+    found = pandanet.decode(pandanet.detect(maps, SIZES / 2, config), canvas, batch.k, 4000.0)
+    for scene, people in zip(tables.scenes(batch), found, strict=True):
+        assert len(people) == len(scene.people)
+        for true in scene.people:
+            assert min(np.abs(person.detection - true.box).max() for person in people) < 0.01
+
+
 def test_people_of_the_mean_size_need_no_scale():
     batch = pair(1600, 0, 4)
     batch = replace(batch, xyz=batch.xyz * (4000 / lengths(batch))[..., None, None])  # as large as they are far
@@ -306,6 +318,9 @@ def test_suppression_at_best_keeps_the_nearer_of_those_who_overlap_by_more_than_
     assert 0 < dropped < batch.there.sum() / 2
     whole = tables.row("one", batch, some, some)
     assert whole["mpjpe"] < 10 and whole["pck"] <= whole["recall"] < 100  # a neighbour may stand in for the dropped
+    by_boxes = evaluate_pck(tables.scenes(batch), some, matching="boxes", root="mid_hip")
+    assert by_boxes.loc["all", "mpjpe"] == 0 and by_boxes.loc["all", "pck"] == pytest.approx(by_boxes.attrs["recall"])
+    assert by_boxes.attrs["recall"] < 100
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.3, 0.6])

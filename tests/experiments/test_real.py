@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mp3d.camera import Camera
 from mp3d.data import jta, mupots, panoptic, pictures
 from mp3d.data.writers import coco as coco_files
 from mp3d.data.writers import human36m as human36m_files
@@ -21,7 +22,7 @@ from mp3d.metrics import mupots as official
 from mp3d.metrics import panoptic as protocol
 from mp3d.metrics.jta import DISTANCES, JOINT_GROUPS
 from mp3d.papers.smap import Reading
-from mp3d.scene import HIDDEN, VISIBLE, Person
+from mp3d.scene import HIDDEN, VISIBLE, Person, Scene
 from mp3d.skeletons import JTA22, MPI17, SMAP15, convert, convert_visibility
 from mp3d.synthetic import worlds
 
@@ -512,3 +513,15 @@ def test_all_of_jta_s_joints_say_whether_somebody_counts(crowds):
     for person, number in zip(people, (0, 1), strict=True):
         one = replace(shot, scene=replace(shot.scene, people=(person,)))
         assert real.score([one], [[]], "jta")["n"].tolist() == [number]
+
+
+def test_somebody_is_taken_back_to_the_file_with_the_box_they_were_found_in():
+    camera = Camera(1000.0, 1000.0, 500.0, 400.0, 1000, 800)
+    canvas = Scene(Camera(500.0, 500.0, 260.0, 207.0, 520, 414), ())
+    placed = pictures.Placed(canvas, camera, np.diag([0.5, 0.5]), np.array([10.0, 7.0]), 500.0)
+    uv = np.linspace([30.0, 27.0], [90.0, 187.0], 17)
+    person = replace(Person.of(np.full((17, 3), 1000.0), camera), uv=uv, detection=np.array([30.0, 27, 60, 160]))
+    found = real._in_file(person, placed)
+    np.testing.assert_allclose(found.uv[[0, -1]], [[40, 40], [160, 360]])
+    np.testing.assert_allclose(found.detection, [40, 40, 120, 320])
+    assert real._in_file(replace(person, detection=None), placed).detection is None

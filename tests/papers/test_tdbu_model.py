@@ -794,7 +794,7 @@ def test_the_integration_network_learns_to_do_better_than_the_mean():
         a, b = (body + torch.randn(32, 1, 3, generator=generator) * torch.tensor([800.0, 100, 500]) for _ in range(2))
         return a, b, torch.ones(32, dtype=torch.bool)
 
-    config, how = replace(TINY, integration=64), FitConfig(150, lr=5e-3, every=150)
+    config, how = replace(TINY, integration=64), FitConfig(400, lr=5e-3, every=400)
     little = Spoiling(depth_td=0.02, depth_bu=0.01)
     made = training.train_integration(one_body, config, how, little, discriminators=False, progress=False)
     true, _, _ = one_body(10_000)
@@ -804,19 +804,19 @@ def test_the_integration_network_learns_to_do_better_than_the_mean():
         found, mean = made.network(pairs), IntegrationMLP(8)(pairs)
     assert integration.loss(found, true) < 0.9 * integration.loss(mean, true)
     hidden = true.where(nobody, torch.nan)
-    assert integration.loss(found, hidden) < 0.6 * integration.loss(mean, hidden)
+    assert integration.loss(found, hidden) < 0.4 * integration.loss(mean, hidden)
 
 
 def test_the_gate_learns_whom_to_believe():
     """Top-down poses are exact and their depths are off, bottom-up ones the other way round."""
     how = Spoiling(mask=0.2, shift_td=0, shift_bu=200, depth_td=0.1, depth_bu=0, drop=0.1)
     config = replace(TINY, combine="gate")
-    made = training.train_integration(together, config, FitConfig(100, lr=1e-2, every=100), how, progress=False)
+    made = training.train_integration(together, config, FitConfig(250, lr=1e-2, every=250), how, progress=False)
     true, _, _ = together(77, 200)
     pairs = spoil(true, replace(how, mask=0, drop=0), torch.Generator().manual_seed(5))
     with torch.no_grad():
         w, v = made.network.weights(pairs)
-    assert w.median() > 0.65 and v.abs().median() < 0.4  # an untrained gate: 0.5 and about 0
+    assert w.median() > 0.65 and v.abs().median() < 0.35
 
 
 @settings(max_examples=10)
