@@ -145,7 +145,7 @@ run.picture(plots.anchor_sheet(**vars(looked)), "anchors", "Whose the anchors ar
 # the true size: the paper's Figure 1 does that too, and says so. The pose and its pixels leave one number open, and it is the one that says how far off somebody is.
 #
 # **What is learned first**: where people are, and how high. Which way somebody faces is hard to tell from a few dozen pixels, and as long as it cannot be told, the best answer for left and right is the middle between: in the stored run, a short
-# one, most poses of the street are upright lines, with wrists as good as lost (Table 4 below). On `studio`, where people are larger, the same training gives whole poses (section 5).
+# one, most poses of the street are upright lines, with wrists as good as lost (Table 4 below). On `studio`, where people are larger, 3DPCK is about twice as high after as many steps (section 7).
 
 # %% tags=["nbval-ignore-output"]
 crowd = tables.pictures("street", run.profile)[5][1][:1]
@@ -172,7 +172,8 @@ source(pandanet.decode)
 # **Table 3** on `street`: 3DPCK by distance, joints of people who were missed counted wrong. Beside PandaNet our ORPM-AE, trained on as many windows of the same pictures, and two ceilings: the
 # truth after suppression, which drops whoever's box overlaps a nearer one's by more than half; and true poses at the mean size. The paper does not say which millimetres its own are.
 # *Mean size* is what a user gets, and what the claims are judged by. *Scaled*: every pose, of all methods, is given the true sum of limb lengths, an oracle. It can harm: a network that is unsure says the mean of several poses, whose bones
-# are short, and scaling stretches them. Recall, precision and AP belong to the numbers: people wrongly found cost 3DPCK nothing.
+# are short, and scaling stretches them. Recall, precision and AP belong to the numbers: people wrongly found cost 3DPCK nothing. The others' AP is of boxes around their joints and over the people they give, so that one wrong joint
+# spoils a box: it is not to be compared with PandaNet's.
 
 # %% tags=["nbval-ignore-output"]
 street = spread(found["street"])

@@ -93,8 +93,8 @@ run.table(means, "Table 1: %, and mm of those found.", "selection", number, mean
 run.judge("pandanet", whole, "T1.")
 
 # %% [markdown]
-# **Read recall and precision with it**: all three are read at the same score, 0.3, and mean different things by it. Without selection nearly everybody is found, and a third of all that is found is nobody; with pose-aware selection
-# precision is far higher, and where people overlap some are not found. 3DPCK counts who was missed as wrong and lets false alarms go free, so it prefers the first. AP, which looks at all scores, hardly tells them apart in the stored run,
+# **Read recall and precision with it**: all three are read at the same score, 0.3, and mean different things by it. Without selection nearly everybody is found, and a third of all that is found is nobody, somebody found twice, or somebody who does not count; with either selection
+# precision is far higher, and where people overlap some are not found. 3DPCK counts who was missed as wrong and lets false alarms go free, so where people overlap it prefers the first; on the videos the three hardly differ. AP, which looks at all scores, hardly tells them apart in the stored run,
 # and neither does the error of those found. The paper gives AP and 3DPCK without the score they were read at.
 #
 # **Who is kept silent?** Anchors of $A^+$ that two people share, and all others. Shared ones stand between two people and overlap them well: they have the larger PONO, and $A^{++}$ asks for PONO too. So the others

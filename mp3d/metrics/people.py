@@ -149,5 +149,5 @@ def boxes(people: Sequence[Person]) -> Float[np.ndarray, "P 4"]:
 
 
 def half_diagonals(people: Sequence[Person]) -> Float[np.ndarray, " P"]:
-    """(P,) px: how far off a prediction may be on average, half the diagonal of the person's box (ours)."""
+    """(P,) px: how far off a prediction may be on average, half the diagonal of the true person's box (ours)."""
     return np.linalg.norm(boxes(people)[:, 2:], axis=-1) / 2

@@ -12,9 +12,9 @@ from mp3d.batch import Batch
 from mp3d.codings import anchors as coding
 from mp3d.experiments.pandanet.networks import place
 from mp3d.experiments.pandanet.tables import scenes
-from mp3d.metrics.detection import match_boxes
 from mp3d.metrics.jta import DISTANCES, JOINT_GROUPS
-from mp3d.metrics.people import boxes
+from mp3d.metrics.matching import assign_2d
+from mp3d.metrics.people import half_diagonals
 from mp3d.papers import pandanet
 from mp3d.papers.pandanet import TASKS, PandaNet
 from mp3d.scene import Person
@@ -65,7 +65,8 @@ def means(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     out = pd.DataFrame(columns).rename(index=NAMES)
     number = table.dropna(subset=some, how="all")["scene"].nunique()
     out.attrs["protocol"] = (
-        f"{number} scenes; JTA's 3DPCK at 150 mm, roots between the hips, who was missed is wrong;"
+        f"{number} scenes; JTA's 3DPCK at 150 mm, roots between the hips, matched in 2D, who was missed is wrong;"
+        " AP of boxes: PandaNet's own, others' around their joints;"
         " scaled: ORACLE, the true sum of limb lengths"
     )
     return out
@@ -179,7 +180,8 @@ def from_above(batch: Batch, people: Sequence[Person], length: float | None) -> 
     x, z (m, the true root; NaN for somebody who is not there), x_found, z_found (NaN: missed)
     """
     truth = [p for p in scenes(batch[:1])[0].people if (p.visibility > 0).any()]
-    chosen = match_boxes(boxes(people), np.array([p.score for p in people], float), boxes(truth))
+    uv = (np.array([p.uv for p in some]).reshape(-1, len(MPI17), 2) for some in (truth, people))
+    chosen = assign_2d(*uv, half_diagonals(truth))  # as in the tables
     lengths = coding.unit_bones(torch.from_numpy(np.stack([p.xyz for p in truth])))[1].tolist() if truth else []
     rows = []
     for person, at, own in zip(truth, chosen, lengths, strict=True):

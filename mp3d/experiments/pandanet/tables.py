@@ -2,8 +2,8 @@
 
 All methods are scored by `metrics.jta.evaluate_pck`, on every world: people who count have a joint in the picture and
 one that is visible, they are matched by the mean distance of joints in the picture, up to half the diagonal of the true
-box, roots lie between the hips. AP is of boxes: PandaNet has its own, others those around their joints.
-AP is over all detections above `LOW`; everything else over those that a user would get (`Reading`).
+box, roots lie between the hips. AP is of boxes: PandaNet's own, of all its detections above `LOW`; others' around
+their joints, of the people they give. Everything else is over those that a user would get (`Reading`).
 
 A pose whose bones sum to 1 has no size. The paper does not say which one its millimetres have, so there are two: that
 of the training set's mean, which a user gets; and everybody's own, taken from the truth, an oracle ("scaled").
