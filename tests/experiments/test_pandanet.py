@@ -24,7 +24,7 @@ from mp3d.metrics.jta import JOINT_GROUPS, evaluate_pck
 from mp3d.papers import orpm_ae, pandanet
 from mp3d.papers.orpm_ae import ORPMAE, ORPMAEConfig
 from mp3d.papers.pandanet import PROFILES, TASKS, PandaNet, PandaNetConfig, Reading
-from mp3d.scene import HIDDEN, Person
+from mp3d.scene import ABSENT, HIDDEN, Person
 from mp3d.skeletons import JTA22, MPI17, convert
 from mp3d.synthetic.stream import Stream
 
@@ -216,10 +216,11 @@ def test_average_precision_is_of_the_networks_own_boxes_and_all_else_of_its_join
     assert ap(people, [wrong, *found[1:]]) == pytest.approx(100 * 16 / 24)  # seven false alarms behind all others
 
 
-def test_people_who_do_not_count_have_boxes_that_do_not_matter(people):
+@pytest.mark.parametrize("state", [HIDDEN, ABSENT])  # wholly hidden, or outside of the picture: ignored
+def test_people_who_do_not_count_have_boxes_that_do_not_matter(people, state):
     found = boxed(people)
     seen = people.visibility.clone()
-    seen[0, 3] = HIDDEN  # wholly hidden: ignored
+    seen[0, 3] = state
     batch = replace(people, visibility=seen)
     assert ap(batch, [less(found[0], 3), *found[1:]]) == pytest.approx(100)
     assert ap(batch, found) == pytest.approx(100)

@@ -35,7 +35,8 @@ def short():
     """Two test videos of a world, and pictures of `duet` to learn from: to draw others takes longer than 3 steps."""
     videos, singles = tables.videos, tables.singles
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(networks, "Stream", lambda world, *how, **more: Stream("duet", *how, **more))
+        for where in (networks, networks.pandanet):
+            patch.setattr(where, "Stream", lambda world, *how, **more: Stream("duet", *how, **more))
         patch.setattr(tables, "videos", lambda world, profile: videos(world, profile)[:2])
         patch.setattr(tables, "singles", lambda profile, split: singles(profile, split)[:2])
         patch.setattr(crops, "trained", crops.trained)
@@ -157,8 +158,19 @@ def test_parts_are_named_by_what_decides_them(home):
         patch.setitem(networks.PARTS, "person", {"crop": 64})
         changed = {part for part in networks.PARTS if networks.place(part, home) != folders[part]}
     assert changed == {"person", "frame", "frame_joints"}
-    wide = networks.sized(replace(home, world="street"))
-    assert wide.config.canvas == networks.WIDE["smoke"] == (wide.width, wide.height)
+
+
+def test_street_is_learned_from_windows_and_seen_whole(home):
+    street = replace(home, world="street")
+    wide = networks.sized(street)
+    assert wide.config.canvas == networks.WIDE["smoke"] == (wide.width, wide.height) == (96, 64)
+    assert networks.stream(street)(0).image.shape == (wide.batch, 3, 64, 64)
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        learn = networks.train.train_bottom_up
+        patch.setattr(networks.train, "train_bottom_up", lambda *a, **k: seen.append(a[2]) or learn(*a, **k))
+        detector = networks.trained("detector", street)
+    assert [config.canvas for config in seen] == [(64, 64)] and detector.config.canvas == (96, 64)
 
 
 def test_a_part_is_trained_once(home, monkeypatch):

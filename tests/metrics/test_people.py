@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,13 @@ def test_taken():
 
 def test_known_mean():
     assert known_mean(np.array([[1, np.nan, 3], [np.nan] * 3])).tolist() == pytest.approx([2, np.nan], nan_ok=True)
+
+
+def test_a_detector_s_box_comes_before_the_box_around_the_joints():
+    one, two = (person(pose) for pose in POSES[:2])
+    given = np.array([5.0, 6, 70, 80])
+    nowhere = replace(one, uv=np.full((17, 2), np.nan), detection=given)
+    assert (boxes([replace(one, detection=given), two, nowhere]) == [given, two.box, given]).all()
 
 
 def test_boxes_of_people_without_pixels():

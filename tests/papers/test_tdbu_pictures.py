@@ -565,7 +565,7 @@ def test_the_units_of_depth():
     assert (MIDDLE / SPAN, SPAN, BEHIND) == (1.45, 2500, 1000)  # config.py of the release
     k = torch.tensor([[200.0, 200, 80, 48], [400, 400, 80, 48]])
     assert bottomup.scale(k, SMALL).tolist() == pytest.approx([0.8, 0.4])  # 160 px / f
-    assert bottomup.scale(k, replace(SMALL, depth="metric")).tolist() == [1, 1]
+    assert bottomup.scale(k, replace(SMALL, canvas=(480, 288))).tolist() == pytest.approx([0.8, 0.4])  # of any size
 
 
 def test_somebody_twice_as_far_before_twice_the_focal_length_is_the_same_to_the_network():
@@ -573,21 +573,20 @@ def test_somebody_twice_as_far_before_twice_the_focal_length_is_the_same_to_the_
     moved, _ = on_canvas(batch, SMALL.canvas)
     far = replace(moved, xyz=2 * moved.xyz, k=moved.k * torch.tensor([2.0, 2, 1, 1]))
     torch.testing.assert_close(bottomup.targets(far, SMALL).root, bottomup.targets(moved, SMALL).root)
-    metric = replace(SMALL, depth="metric")
-    assert not torch.equal(bottomup.targets(far, metric).root, bottomup.targets(moved, metric).root)
 
 
 @pytest.mark.parametrize("point, cells", [(True, 1), (False, 9)])
 def test_depth_stands_at_joints_of_the_root_from_the_camera_and_of_others_from_the_root(point, cells):
-    config = replace(SMALL, point=point, depth="metric")
+    config = replace(SMALL, point=point)
     moved, _ = on_canvas(pair(1600, 0, 2), config.canvas)
     goal, at = bottomup.targets(moved, config), bottomup.grid(config).cells(moved.uv)[0]
     assert [*range(14), 15, 16] == OTHERS
+    scale = bottomup.scale(moved.k, config).tolist()
     assert goal.on_root.sum() == 4 * cells and goal.on_relative.sum() <= 4 * 16 * cells
     for b, p in np.ndindex(2, 2):
         z = moved.xyz[b, p, :, 2]
         row, column = at[b, p, ROOT]
-        assert goal.root[b, 0, row, column].item() == pytest.approx((z[ROOT].item() - MIDDLE) / SPAN)
+        assert goal.root[b, 0, row, column].item() == pytest.approx((z[ROOT].item() * scale[b] - MIDDLE) / SPAN)
         for channel, joint in enumerate(OTHERS):
             row, column = at[b, p, joint]
             assert goal.relative[b, channel, row, column].item() == pytest.approx((z[joint] - z[ROOT]).item() / 1000)
@@ -648,10 +647,9 @@ def test_a_frame_of_nobody_teaches_heatmaps_alone(people):
 SIDES = [(160, 96), (160, 160), (96, 160), (256, 160)]
 
 
-@pytest.mark.parametrize("depth", ["focal", "metric"])
 @pytest.mark.parametrize("canvas", SIDES)
-def test_exact_maps_give_everyone_back_whatever_the_canvas(people, canvas, depth):
-    config = replace(SMALL, canvas=canvas, depth=depth)
+def test_exact_maps_give_everyone_back_whatever_the_canvas(people, canvas):
+    config = replace(SMALL, canvas=canvas)
     assert people.labelled.all()
     maps, where = exact(people, config)
     seen = decode(maps, where, people.k, config)
@@ -872,7 +870,6 @@ def test_how_alike_is_alike_enough():
     [
         {"people": "two"},
         {"guide": "boxes"},
-        {"depth": "mm"},
         {"combine": "mean"},
         {"crop": 0},
         {"crop": 60},
@@ -881,6 +878,7 @@ def test_how_alike_is_alike_enough():
         {"canvas": (0, 96)},
         {"enlarge": 0.9},
         {"enlarge": float("nan")},
+        {"view": 0},
         {"sigma": 0},
         {"graph": 0},
         {"channels": -1},

@@ -32,6 +32,7 @@ from mp3d.experiments.scores import SCORED, THRESHOLDS, People, scores
 from mp3d.experiments.shown import SIZES, device, scenes
 from mp3d.experiments.smap.tables import top_down as with_true_boxes
 from mp3d.experiments.tdbu.networks import (
+    NOISE,
     PROFILES,
     TRAINING,
     WIDE,
@@ -52,7 +53,7 @@ from mp3d.papers.tdbu.integration import Seen
 from mp3d.papers.tdbu.lifting import ROOT, Lift, placed
 from mp3d.papers.tdbu.semi import Lesson
 from mp3d.papers.tdbu.topdown import Found, find, tight
-from mp3d.papers.tdbu.train import Noise, Windows, disturbed
+from mp3d.papers.tdbu.train import Windows, disturbed
 from mp3d.scene import Person
 from mp3d.study import Study
 from mp3d.synthetic.render import render
@@ -304,7 +305,7 @@ def run_unlabelled(job: Job, seed: int) -> pd.DataFrame:
     many = max(1, round(LABELLED * len(films)))
     known, rest = films[:many], films[many:]
     some = windows(everyone(known), 3**size.config.layers, size.windows, seed)
-    teacher = train.train_lift(some, size.config, size.graph, size.temporal, seed=seed)
+    teacher = train.train_lift(some, size.config, size.graph, size.temporal, NOISE, seed)
     learn = lessons(known, rest, teacher, seed)
     how = replace(size.graph, lr=size.graph.lr / 10)
     graphs = {"teacher": teacher.graph, "labelled": trained("lift", home).graph}
@@ -340,7 +341,7 @@ def lessons(known: Sequence[Takes], rest: Sequence[Takes], teacher: Lift, seed: 
         if not people:
             continue
         uv, xyz = (torch.stack(part) for part in zip(*people, strict=True))
-        seen = disturbed(Windows(uv, torch.ones(uv.shape[:-1]), xyz), Noise(), generator)
+        seen = disturbed(Windows(uv, torch.ones(uv.shape[:-1]), xyz), NOISE, generator)
         with torch.no_grad():
             root = placed(seen.uv[:, :, ROOT], teacher.depth(seen.uv.to(place)).cpu())
         videos.append((seen.uv, seen.sure, root))

@@ -33,13 +33,11 @@ STRIDE = 2
 """px of the canvas a cell."""
 MIDDLE, SPAN = 3625.0, 2500.0
 """mm: a root at depth Z has the value (Z - MIDDLE) / SPAN, which is Z / 2500 - 1.45 (our reading of the release's
-constants); with the canvas' field of view instead of mm, see `scale`."""
+constants); of Z view / f instead of Z, see `scale`."""
 BEHIND = 1000.0
 """mm: a joint so far behind its root has the value 1 (released)."""
 SPREAD = 0.1
 """Deviation of an untrained network's tags, about: where all are equal, the push has no gradient (our choice)."""
-VIEW = 1.0
-"""w / f of a picture in which normalised depth is depth: about that of the worlds (our choice)."""
 
 
 class Maps(NamedTuple):
@@ -121,9 +119,8 @@ def grid(config: TDBUConfig) -> Grid:
 
 
 def scale(k: Float[Tensor, "B 4"], config: TDBUConfig) -> Float[Tensor, " B"]:
-    """What depth is multiplied with: w / f of the canvas' camera by a typical one, or 1. A picture shows f / Z."""
-    ones = torch.ones_like(k[:, 0])
-    return config.canvas[0] / k[:, 0] / VIEW if config.depth == "focal" else ones
+    """What depth is multiplied with before it is learned: a picture shows f / Z, f in px of the canvas."""
+    return config.view / k[:, 0]
 
 
 @dataclass(frozen=True, eq=False)

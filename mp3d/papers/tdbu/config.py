@@ -34,9 +34,9 @@ class TDBUConfig:
     # The top-down heatmaps beside the picture: as they come, put back into the frame; drawn anew around its joints
     # (released); or none ("w/o CH").
     guide: Literal["heatmaps", "joints", "none"] = "heatmaps"
-    # Root depth is learned as Z w / f, w and f of the canvas, since focal lengths differ here (our choice, SMAP's
-    # form), or in plain mm.
-    depth: Literal["focal", "metric"] = "focal"
+    # Root depth is learned as Z view / f, f of the canvas, since focal lengths differ here (our choice, as SMAP's Z w /
+    # f): a person's height in the picture tells it, on a canvas of any size.
+    view: float | int = 960  # px, about the canvas' width in training
     point: bool = False  # depths are supervised in the joint's cell alone (equation 2), or also in the eight around it
     # Both
     sigma: float | int = 2.0  # cells of heatmaps (our choice)
@@ -59,7 +59,7 @@ class TDBUConfig:
     def __post_init__(self):
         for field in ("modules", "canvas"):
             object.__setattr__(self, field, tuple(getattr(self, field)))  # a file gives a list
-        _choices(self, "people", "guide", "depth", "combine")
+        _choices(self, "people", "guide", "combine")
         multiple = 4 * 2 ** len(self.modules)
         if self.crop < 1 or self.crop % multiple:
             raise BadInput("TDBUConfig", "crop", self.crop, f"a multiple of {multiple}")
@@ -67,7 +67,7 @@ class TDBUConfig:
             raise BadInput("TDBUConfig", "canvas", self.canvas, f"width and height, multiples of {multiple}")
         if not self.enlarge >= 1:
             raise BadInput("TDBUConfig", "enlarge", self.enlarge, "1 or more")
-        for field in ("sigma", "push", "graph", "channels", "layers", "integration"):
+        for field in ("view", "sigma", "push", "graph", "channels", "layers", "integration"):
             if not getattr(self, field) > 0:
                 raise BadInput("TDBUConfig", field, getattr(self, field), "a positive number")
 
@@ -78,8 +78,8 @@ class TDBUConfig:
 
 
 SMALL = TDBUConfig(
-    width=16, modules=(1, 1, 1), blocks=1, bottlenecks=1, stem=24, crop=64, canvas=(160, 96), sigma=1.0, tags=1e-2,
-    relative=10,
+    width=16, modules=(1, 1, 1), blocks=1, bottlenecks=1, stem=24, crop=64, canvas=(160, 96), view=160, sigma=1.0,
+    tags=1e-2, relative=10,
     graph=48, channels=128, layers=3, dropout=0.25, integration=256,
 )  # fmt: skip
 """For pictures of a few hundred pixels: maps of 16 x 16 cells a person and 80 x 48 a picture, windows of 27 frames.
@@ -140,11 +140,12 @@ def _fit(steps: int, lr: float, precision: str = "32-true") -> FitConfig:
 
 
 _TINY = replace(
-    SMALL, modules=(1, 1), width=8, stem=8, crop=32, canvas=(64, 64), graph=16, channels=16, layers=2, integration=32
-)
+    SMALL, modules=(1, 1), width=8, stem=8, crop=32, canvas=(64, 64), view=64, graph=16, channels=16, layers=2,
+    integration=32,
+)  # fmt: skip
 _MIDDLE = replace(
-    SMALL, width=32, modules=(1, 2, 1), blocks=2, bottlenecks=2, stem=48, crop=128, canvas=(256, 160), sigma=1.5,
-    graph=128, channels=512, layers=4, integration=512,
+    SMALL, width=32, modules=(1, 2, 1), blocks=2, bottlenecks=2, stem=48, crop=128, canvas=(256, 160), view=256,
+    sigma=1.5, graph=128, channels=512, layers=4, integration=512,
 )  # fmt: skip
 _PAPER = FitConfig(300_000, lr=1e-3, schedule="step", milestones=(200_000, 270_000), every=2_000)
 """Section 4 has Adam at 1e-3, and 100 epochs of COCO; steps and drops are our choice."""
@@ -154,9 +155,9 @@ PROFILES = {
         _fit(3, 1e-3), _fit(3, 1e-3), _fit(3, 1e-3), _fit(3, 1e-3), _fit(3, 1e-3), block=16,
     ),
     "cpu": Profile(
-        SMALL, 256, 160, 8, 32, 24, 128, 60, 4, 1,
-        _fit(400, 2e-3, "bf16-mixed"), _fit(400, 3e-3, "bf16-mixed"), _fit(1500, 1e-3), _fit(1500, 1e-3),
-        _fit(2000, 1e-3), reuse=4, block=256,
+        SMALL, 256, 160, 8, 16, 24, 128, 60, 4, 1,
+        _fit(500, 2e-3, "bf16-mixed"), _fit(400, 3e-3, "bf16-mixed"), _fit(1000, 1e-3), _fit(1000, 1e-3),
+        _fit(1000, 1e-3), reuse=4, block=256,
     ),
     "gpu": Profile(
         _MIDDLE, 256, 160, 32, 128, 128, 1024, 120, 40, 3,
