@@ -12,7 +12,7 @@ The released code was read beside its outputs, and each step that left a trace i
 How the depths were fitted to the truth before they were stored is `mp3d.experiments.oracle`. Depths in mm.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -25,7 +25,7 @@ from mp3d import study
 from mp3d.data.tdbu_outputs import Video, reprojection_error
 from mp3d.experiments import oracle
 from mp3d.metrics import align, ap_root, pck_root, pcod
-from mp3d.papers.tdbu.integration import Pairs, gated, hard, linear
+from mp3d.papers.tdbu.integration import IntegrationMLP, Pairs, gated, hard, linear
 from mp3d.papers.tdbu.matching import LEAST, REACH, match, match_released, oks, similarity
 from mp3d.published import load
 from mp3d.skeletons import MPI17
@@ -43,6 +43,7 @@ VARIANTS = {
     "mean_for_bu": "released weights, true mean of the video in place of bottom-up",
     "one_weight": "one weight a video, the median of the released ones",
     "shuffled": "released weights, dealt to other people and frames of the video",
+    "ours": "our integration network, trained on synthetic people",
     "constant": "true mean of the video",
     "constant_person": "true mean of each person in the video",
     "td_half": "top-down, fitted to the other half of the video",
@@ -50,7 +51,7 @@ VARIANTS = {
     "integrated_half": "integrated, fitted to the other half",
     "constant_half": "true mean of the other half",
 }
-"""Root depths that `table` scores."""
+"""Root depths that `table` scores; "ours" where `ours` is given to it."""
 
 
 # ---- what the files hold ---------------------------------------------------------------------------------------------
@@ -266,11 +267,30 @@ def rebuilt(video: Video, df: pd.DataFrame) -> dict[str, float]:
     return {name: float((pose - truth).norm(dim=-1).max()) for name, pose in found.items()}
 
 
+@torch.no_grad()
+def joined(video: Video, network: IntegrationMLP) -> Float[np.ndarray, "F P 17 3"]:
+    """What our integration network makes of the released top-down and bottom-up poses, mm in the camera's frame.
+
+    Each of the two stands at its own released depth, as large as `Video.xyz` makes it; all confidences are 1.
+    """
+    shape = video.uv.shape[:2]
+    td, bu = (torch.from_numpy(video.xyz(name, name)).float().flatten(0, 1) for name in ("td", "bu"))
+    ones = torch.ones(td.shape[:2])
+    place = next(network.parameters()).device
+    return network(Pairs(td, bu, ones, ones).to(place)).cpu().double().unflatten(0, shape).numpy()
+
+
 # ---- root depths -----------------------------------------------------------------------------------------------------
 
 
-def depths(df: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+Ours = Mapping[str, Float[np.ndarray, "F P 17 3"]]
+"""`joined` of each video, by its name."""
+
+
+def depths(df: pd.DataFrame, seed: int = 0, ours: Ours | None = None) -> pd.DataFrame:
     """`weights` with a column for each of `VARIANTS`."""
+    if ours is not None:
+        df = df.assign(ours=np.concatenate([ours[name][:, :, ROOT, 2].ravel() for name in df["sequence"].unique()]))
     groups = df.groupby("sequence", sort=False)
     rng = np.random.default_rng(seed)
     some = {"one_weight": groups["v"].transform("median"), "shuffled": groups["v"].transform(rng.permutation)}
@@ -291,7 +311,7 @@ def depths(df: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     return df
 
 
-def table(videos: Sequence[Video], df: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+def table(videos: Sequence[Video], df: pd.DataFrame, seed: int = 0, ours: Ours | None = None) -> pd.DataFrame:
     """Every one of `VARIANTS` against the truth, a row a video, as a study's table.
 
     A root lies on the ray of its 2D pelvis, the same for truth and prediction, since the files have no other.
@@ -314,8 +334,9 @@ def table(videos: Sequence[Video], df: pd.DataFrame, seed: int = 0) -> pd.DataFr
         shape = video.seen.shape
         rays = video.camera.back_project(video.uv[:, :, ROOT], np.ones(shape))
         true = own["true"].to_numpy().reshape(shape)
-        places, chance, px = true[..., None] * rays, rng.random(shape), reprojection(video)
-        for name in VARIANTS:
+        places, chance = true[..., None] * rays, rng.random(shape)
+        px = reprojection(video, {} if ours is None else {"ours": ours[video.name]})
+        for name in (name for name in VARIANTS if name in own):
             z = own[name].to_numpy().reshape(shape)
             pred = z[..., None] * rays
             far = np.linalg.norm(pred[:, :, None] - places[:, None], axis=-1).min(-1)
@@ -355,17 +376,25 @@ def best_line(
     return 100 * float(max(near))
 
 
-def reprojection(video: Video) -> dict[str, float]:
-    """Median distance in px from the 2D joints of td, bu, integrated, linear: poses at the true depth, people seen."""
+def reprojection(video: Video, others: Ours | None = None) -> dict[str, float]:
+    """Median distance in px from the 2D joints of td, bu, integrated, linear: poses at the true depth, people seen.
+
+    Parameters
+    ----------
+    others : more poses in the camera's frame, by name; their roots are moved to where the others' are
+    """
     video = replace(video, poses=video.poses | {"linear": (video.poses["td"] + video.poses["bu"]) / 2})
     good = video.seen & video.agrees()
-    names = ("td", "bu", "integrated", "linear")
-    return {name: float(np.median(reprojection_error(video, video.xyz(name))[good][:, BODY])) for name in names}
+    poses = {name: video.xyz(name) for name in ("td", "bu", "integrated", "linear")}
+    root = poses["td"][:, :, ROOT, None]
+    poses |= {name: pose - pose[:, :, ROOT, None] + root for name, pose in (others or {}).items()}
+    return {name: float(np.median(reprojection_error(video, pose)[good][:, BODY])) for name, pose in poses.items()}
 
 
 def means(found: pd.DataFrame, columns: Sequence[str], names: Sequence[str] = ()) -> pd.DataFrame:
     """Means over videos of `table`, a row a variant; what a variant is in the column depth."""
-    rows = found.groupby("variant", sort=False)[list(columns)].mean().loc[list(names or VARIANTS)]
+    rows = found.groupby("variant", sort=False)[list(columns)].mean()
+    rows = rows.loc[list(names) or list(rows.index)]
     rows.insert(0, "depth", [VARIANTS[name] for name in rows.index])
     return rows
 
