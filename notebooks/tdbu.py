@@ -94,7 +94,7 @@ source(matching.similarity)
 # ## 3. The top-down branch
 #
 # **Everybody in the box** (section 3.1, Figure 3). The box is enlarged and the network shows all people's joints in it, with a tag each that says which belong together. The box's own person
-# is chosen *afterwards*: the group that fits the box best. Below, the two people of a picture whose boxes overlap most, in one box, as of a detector that took two for one (the paper's Figure 3): what a network sees in it
+# is chosen *afterwards*: the group that fits the box best. Below, two people whose boxes overlap, in one box, as of a detector that took two for one (the paper's Figure 3): what a network sees in it
 # that looks for one person, and what this one sees.
 
 # %% tags=["nbval-ignore-output"]

@@ -173,7 +173,8 @@ def test_a_panel_a_table_and_one_legend(crowd):
     assert found["x2", "true, missed"] == [(-2, 9)] and found["x", "true, missed"] == []
     assert len({(t.marker.symbol, t.marker.color) for t in fig.data if t.mode == "markers"}) == 4
     assert [axis.title.text for axis in fig.select_xaxes()] == 2 * ["across (m)"]
-    assert fig.layout.yaxis.title.text == "depth (m)" and fig.layout.yaxis2.matches == "y"
+    assert fig.layout.yaxis.title.text == "depth (m)"
+    assert (fig.layout.xaxis2.matches, fig.layout.yaxis2.matches) == ("x", "y")
 
 
 def test_tables_that_cannot_be_drawn_are_named(crowd):

@@ -127,7 +127,7 @@ def from_above(panels: Mapping[str, pd.DataFrame]) -> go.Figure:
             if len(x) or first:
                 fig.add_scatter(x=f32(x), y=f32(y), mode="markers", name=name, marker=marker, showlegend=first, **where)
     fig.update_layout(template=TEMPLATE, width=900, height=560, margin_t=110, legend={"y": 1.08})
-    fig.update_xaxes(title_text="across (m)")
+    fig.update_xaxes(title_text="across (m)", matches="x")
     fig.update_yaxes(title_text="depth (m)", col=1)
     fig.update_annotations(font_size=15)
     return checked(fig, "from_above")

@@ -162,13 +162,15 @@ SHEET = 720
 
 
 def closest(batch: Batch) -> tuple[int, int, int]:
-    """A picture, and the two people in it whose boxes overlap most of all pairs, but not wholly (IoU below 0.7)."""
+    """A picture, and the largest two people in it whose boxes overlap so that both are seen (IoU of 0.2 to 0.5); where
+    there are none, those whose boxes overlap most."""
     best, most = (0, 0, 0), -1.0
     for b, boxes in enumerate(tight(batch)):
         shared = iou(boxes[:, None], boxes[None]).nan_to_num(0.0).fill_diagonal_(0.0)
-        shared = shared.where(shared < 0.7, 0.01)
-        if shared.max().item() > most:
-            most, at = shared.max().item(), int(shared.argmax())
+        low = torch.minimum(boxes[:, None, 3], boxes[None, :, 3])  # of the smaller one
+        fit = shared.where((shared < 0.2) | (shared > 0.5), 1 + low.nan_to_num(0.0))
+        if fit.max().item() > most:
+            most, at = fit.max().item(), int(fit.argmax())
             best = (b, at // len(boxes), at % len(boxes))
     return best
 
