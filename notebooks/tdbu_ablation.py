@@ -57,7 +57,8 @@ symbols = [
     ("full", "Table 1", "joined by the integration network (IN)"),
     ("gate, released", "released code", "two numbers a person for a network's pose; matching by shape alone"),
     ("alone", "ours", "the integration network without discriminators"),
-    ("true_boxes, frames", "ours", "top-down with true boxes; frame by frame, without the temporal networks"),
+    ("true_boxes, true_joints", "ours", "top-down with true boxes; with the true 2D joints in them, too"),
+    ("frames", "ours", "top-down frame by frame, without the temporal networks"),
     ("frame_joints", "released code", "the guide drawn anew around the joints found"),
 ]
 table(pd.DataFrame(symbols, columns=["row", "from", "what"]), "Rows.")

@@ -96,7 +96,8 @@ def sized(home: Home) -> Profile:
     if home.world == "street":
         width, height = WIDE[home.profile]
         config = replace(size.config, canvas=(width, height), view=size.config.view / 4)  # people are as much farther
-        size = replace(size, width=width, height=height, config=config)
+        reuse = 4 * size.reuse  # each time another window, and large pictures take long to draw
+        size = replace(size, width=width, height=height, config=config, reuse=reuse)
     return replace(size, **fits)
 
 

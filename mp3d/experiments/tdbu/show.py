@@ -40,6 +40,7 @@ NAMES = {
     "released": "released matching",
     "alone": "without discriminators",
     "true_boxes": "TD, true boxes",
+    "true_joints": "TD, true boxes and 2D joints",
     "frames": "TD, frame by frame",
     "frame_joints": "BU, guide drawn anew",
     "threedmppe": "3DMPPE, true boxes",
