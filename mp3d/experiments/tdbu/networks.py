@@ -187,7 +187,8 @@ def place(part: str, home: Home) -> Path:
         by = (size.graph, size.temporal, NOISE) if part == "lift" else (size.joined, size.spoiling)
     pictures = (size.width, size.height, size.batch, size.reuse, size.block)
     motion = (size.windows, size.pairs, size.frames, size.videos)
-    name = digest(part, config, by, pictures, motion, home.world, home.seed, code=TRAINING)
+    drawn = (stream, pandanet.stream, _learned, tracks.__wrapped__, everyone, windows, pairs)
+    name = digest(part, config, by, pictures, motion, home.world, home.seed, code=(*TRAINING, *drawn))
     return Path(home.keep) / f"tdbu-{part}-{home.world}-{home.profile}-{home.seed}-{name}"
 
 

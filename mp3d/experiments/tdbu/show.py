@@ -41,7 +41,7 @@ NAMES = {
     "alone": "without discriminators",
     "true_boxes": "TD, true boxes",
     "true_joints": "TD, true boxes and 2D joints",
-    "frames": "TD, frame by frame",
+    "frames": "TD, poses frame by frame",
     "frame_joints": "BU, guide drawn anew",
     "threedmppe": "3DMPPE, true boxes",
     "teacher": "teacher, a tenth of the videos",
@@ -50,7 +50,8 @@ NAMES = {
     "mp": "MP",
     "rep_dis": "Rep + dis",
     "rep_mp_dis": "Rep + MP + dis",
-    "rep_mp_dis_printed": "the same, sign of eq. 11 as printed",
+    "sharp": "the same, r = 0.01",
+    "sharp_printed": "the same, r = 0.01, sign of eq. 11 as printed",
 }
 """What tables and figures call rows."""
 TABLE_1 = ["ap_root", "auc_rel_all", "pck_rel_all", "pck_abs_all", "pck_rel_both", "pck_abs_both"]
@@ -129,7 +130,7 @@ PLACES = {"near": "", "far": "", "overlapped": "_overlap", "cut": "_border"}
 
 def who_gains(table: pd.DataFrame, profile: str) -> pd.DataFrame:
     """`grouped` of the table of `tables.overlapped`, each of `PLACES` in its split; first how many people they are."""
-    wide = grouped(table, ("td", "bu", "full", "threedmppe"), PLACES)
+    wide = grouped(table, ("td_one", "td", "bu_plain", "bu", "full", "threedmppe"), PLACES)
     split, number = {end: name for name, end in SPLITS.items()}, {}
     for group, end in PLACES.items():
         batches = [batch for _, batch in singles(profile, split[end])]

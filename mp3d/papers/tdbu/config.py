@@ -36,7 +36,7 @@ class TDBUConfig:
     guide: Literal["heatmaps", "joints", "none"] = "heatmaps"
     # Root depth is learned as Z view / f, f of the canvas, since focal lengths differ here (our choice, as SMAP's Z w /
     # f): a person's height in the picture tells it, on a canvas of any size.
-    view: float | int = 960  # px, about the canvas' width in training
+    view: float | int = 960  # px, of the size of the canvas; less where people are far
     point: bool = False  # depths are supervised in the joint's cell alone (equation 2), or also in the eight around it
     # Both
     sigma: float | int = 2.0  # cells of heatmaps (our choice)
