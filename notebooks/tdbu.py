@@ -192,7 +192,7 @@ run.table(means, "Table 3 on `duet`: %, and mm of those found.", "duet", number,
 run.judge("tdbu", duet, "T3.")
 
 # %% [markdown]
-# **What came out**. The stored run trained each network once, 6.25 times as long as `cpu` does by itself (`--budget 6.25`); intervals, in brackets, are of test videos alone.
+# **What came out**. The stored run trained each network once, ten times as long as `cpu` does by itself (`--budget 10`); intervals, in brackets, are of test videos alone.
 #
 # - **Roots** are nearer joined than from boxes, by 102 mm [38 to 180]. Against the frame it is open: 310 mm and 317. AP of roots is 41, from boxes 38, from the frame 34; only the last difference is settled.
 # - **Poses are not better joined**: 3DPCK of those whom both branches found is 55 from boxes, 49 from the frame, 52 joined. PCK_abs is not higher than from boxes, either (19 and 22, open), and precision falls from 96 to 89 %, since whoever one branch invented stays.
@@ -212,7 +212,7 @@ run.judge("tdbu", found["street"], "T4.full_")
 run.judge("tdbu", found["solo"], "T5.single")
 
 # %% [markdown]
-# - **`street`** is hardly learned in these minutes. Joined, 44 % of the people are found, and 41 % of whom one finds are there; F1 is 3.5 % within 0.4 m and 15 % within 1.2 m (the paper on JTA: 57 and 73); roots are 6 m off from the frame and 14 m from boxes. Whether joining helps is open. Of 16 px
+# - **`street`** is hardly learned in these minutes. Joined, 44 % of the people are found, and 41 % of whom one finds are there; F1 is 3.5 % within 0.4 m and 15 % within 1.2 m (the paper on JTA: 57 and 73); roots are 6 m off from the frame, 15 m from boxes. Whether joining helps is open. Of 16 px
 #   one is 6 % of the distance, 2 m at 30 m.
 # - **`solo`**: somebody alone is the top-down branch's own case: PA-MPJPE 127 mm, from the frame 170, joined 149. Root errors, 488, 505 and 433 mm, are open between boxes and joined.
 

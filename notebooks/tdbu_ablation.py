@@ -108,7 +108,7 @@ shown = pd.concat(
 run.show(plots.forest(shown, "first less second (points)"), "parts", "What each part adds, 95 % intervals.")
 
 # %% [markdown]
-# **What came out** (one training of each network, 6.25 times as long as `cpu` does by itself: `--budget 6.25`; in brackets intervals of 20 test videos):
+# **What came out** (one training of each network, ten times as long as `cpu` does by itself: `--budget 10`; in brackets intervals of 20 test videos):
 #
 # - **The guide holds**: with the top-down heatmaps beside the frame AP of roots is 34, without 22; PCK 48 and 43.
 # - **Matching holds**: paired in order PCK is 44, matched 52; AP of roots 21 and 41.
@@ -167,7 +167,7 @@ run.judge("tdbu", learned, "T2.", "ours.sign")
 # - **Discriminators** give 9.7 back over re-projection alone [6.0 to 13.2]. That holds, too.
 # - **Nobody passes the teacher**: re-projection with discriminators is 2.9 below it [1.2 to 4.5], all terms 6.3 [3.2 to 9.5]. The paper's gain does not show. There was little to win: the graph network that learned from *all* videos with poses is 2.1 above [0.6 to 3.7]. Poses are lost in 2D (section 3), and
 #   these videos look like those with poses.
-# - **The sign** matters where $r$ lets it, the other way round: with the sign as printed, hard samples first, students are 3.3 better [1.3 to 5.3] than with easy ones first. Weights on the largest errors pull hardest where the student is wrong; here 2D tracks have little noise that this could follow.
+# - **The sign** matters where $r$ lets it, the other way round: with the sign as printed, hard samples first, students are 3.3 better [1.3 to 5.3] than with easy ones first. Our reading: large errors show where the student is wrong, and these 2D tracks hold little noise that it could follow instead.
 #
 # **Why re-projection alone is not enough**: a pose and its mirror image in depth have nearly the same projection, and whatever keeps each joint on its ray has exactly the same. Below, exact: a true pose is
 # moved along its rays by a random amount a joint; the re-projection error stays zero whatever becomes of the pose.

@@ -242,6 +242,8 @@ def test_a_picture_of_the_truth_lies_on_the_truth():
     view = show.View.of(batch, 0)
     xyz, seen = view.ordered(batch, scene.people[::-1])  # found in another order, drawn in that of the truth
     np.testing.assert_array_equal(xyz, view.true[0])
+    space = show.in_space(batch, [some.people[::-1] for some in scenes(batch)], 0)
+    np.testing.assert_array_equal(space["estimate"], space["truth"])
     uv = view.k[:2] * xyz[..., :2] / xyz[..., 2:] + view.k[2:]
     np.testing.assert_allclose(uv, np.stack([person.uv for person in scene.people]), atol=1e-2)
     blank = np.full((*view.size[::-1], 3), 255, np.uint8)

@@ -347,13 +347,10 @@ def above(batch: Batch, ways: dict[str, list[list[Person]]]) -> dict[str, pd.Dat
 
 
 def in_space(batch: Batch, people: Sequence[Sequence[Person]], b: int) -> dict[str, Float[np.ndarray, "_ 17 3"]]:
-    """The true people of a picture and those found, for `plots.skeletons_3d` (Figure 5)."""
-    there = batch.there[b]
-    found = [p.xyz for p in people[b]]
-    return {
-        "truth": batch.xyz[b][there].double().cpu().numpy(),
-        "estimate": np.stack(found) if found else np.full((1, 17, 3), np.nan),
-    }
+    """The true people of a picture and those found, in the order of the truth, for `plots.skeletons_3d` (Figure 5)."""
+    view = View.of(batch, b)
+    found, _ = view.ordered(batch, people[b])
+    return {"truth": view.true[0], "estimate": found if len(found) else np.full((1, 17, 3), np.nan)}
 
 
 def guided(home: Home, batch: Batch) -> UInt8[np.ndarray, "H W 3"]:

@@ -69,9 +69,9 @@ OTHERS = ("gate", "released", "alone", "true_boxes", "true_joints", "frames", "f
 """Not in the paper's table: the released gate; the released matching; integration without discriminators; top-down with
 true boxes; and with the true 2D joints in them, hidden ones too; poses lifted frame by frame; the guide drawn anew
 around joints."""
-CROPS = 0.16
-"""3DMPPE's budget as a part of TDBU's: 240 steps of RootNet and 640 of PoseNet ("cpu") take about half as long as
-TDBU's five networks, 400 steps of that of crops and 320 each of the detector and of that of frames among them."""
+CROPS = 0.1
+"""3DMPPE's budget as a part of TDBU's: 150 steps of RootNet and 400 of PoseNet ("cpu") take about half as long as
+TDBU's five networks, 250 steps of that of crops and 200 each of the detector and of that of frames among them."""
 
 
 class Look(NamedTuple):

@@ -156,8 +156,8 @@ PROFILES = {
     ),
     "cpu": Profile(
         SMALL, 256, 160, 8, 16, 24, 128, 60, 4, 1,
-        _fit(400, 2e-3, "bf16-mixed"), _fit(320, 3e-3, "bf16-mixed"), _fit(800, 1e-3), _fit(800, 1e-3),
-        _fit(800, 1e-3), reuse=4, block=256,
+        _fit(250, 2e-3, "bf16-mixed"), _fit(200, 3e-3, "bf16-mixed"), _fit(500, 1e-3), _fit(500, 1e-3),
+        _fit(500, 1e-3), reuse=4, block=256,
     ),
     "gpu": Profile(
         _MIDDLE, 256, 160, 32, 128, 128, 1024, 120, 40, 3,
