@@ -14,7 +14,7 @@
 # Yu Cheng et al.: *Monocular 3D Multi-Person Pose Estimation by Integrating Top-Down and Bottom-Up Networks*, CVPR 2021, section 4, Tables 1 and 2. Nine ways to build the method and four ways to learn from video without poses,
 # on the same test videos, with an interval for each difference. Afterwards you can say which of the nine differ by more than chance here, and why a loss of re-projection needs somebody who knows what people look like.
 #
-# - **Time and memory**: `smoke` 20 s, `cpu` 10 min on 2 cores (not measured yet), 2 GB; `run.json` beside the figures has the seconds of the stored run.
+# - **Time and memory**: `smoke` 20 s, `cpu` 6 min on 2 cores, 2 GB; `run.json` beside the figures has the seconds of the stored run.
 # - **Data**: the synthetic world `duet`, drawn here as videos ([`worlds.ipynb`](worlds.ipynb)).
 # - **You need**: [`tdbu.ipynb`](tdbu.ipynb); [`metrics.ipynb`](metrics.ipynb) for PCK, AUC and AP of roots.
 
