@@ -115,7 +115,7 @@ run.show(plots.forest(shown, "first less second (points)"), "parts", "What each 
 # - **Boxes for poses holds, the frame for roots is open**: 6 points of PCK more from boxes. From the frame the mean error of roots is 95 mm smaller [17 to 182], but AP 4 points lower [-9 to 18].
 # - **Everybody in the box does not hold**: 5.4 points of PCK *below* one person a box [2.7 to 8.2]; AP and PCK_abs open. These videos have hardly anybody overlapped; on the `overlap` split it is 7.0 points below ([`tdbu.ipynb`](tdbu.ipynb), section 7), so that is not
 #   why. Our reading: one person a box takes each joint's highest peak. Everybody's needs tags that part people on a map of 16 x 16 cells, and leaves out joints that no group wants; a short training learns the first sooner.
-# - **The integration network** has roots 310 mm off, hard and linear 332 (22 mm [8 to 36]), and poses 2.4 points of PCK *below* linear [1.2 to 3.6]. Without MP and CH, PCK is 3.7 points higher [1.3 to 6.0], for the reason above, and AP of roots 9 lower.
+# - **The integration network** has roots 310 mm off, hard and linear 332 (22 mm [8 to 36]), and poses 2.4 points of PCK *below* linear [1.2 to 3.6]. Without MP and CH together PCK is 3.7 points higher [1.3 to 6.0], perhaps for the reason above, and AP of roots 9 lower.
 #
 # **Beyond the paper**: the released forms, discriminators, time, true boxes, true joints.
 
@@ -125,11 +125,11 @@ run.table(others, "Other ways: %, and mm of those found.", "others", number, oth
 run.judge("tdbu", results, "ours.rows")
 
 # %% [markdown]
-# - **The discriminators cost poses** 2.8 points of PCK [1.5 to 4.1]; roots are as near without them, and with the released gate's two numbers a person, which loses no PCK, either.
-# - **Matching by shape**, as released, is little better than none: 45.5 against 44.3. People of one shape stand in many places; who was not paired stays as two, so that three in ten are invented.
+# - **The discriminators cost poses** 2.8 points of PCK [1.5 to 4.1]; roots are as near without them. The released gate, two numbers a person, is 3.1 points better than a pose from the network [1.3 to 4.8], with roots as near.
+# - **Matching by shape**, as released, is hardly better than none: PCK 45.5 against 44.3, open. Who was not paired stays as two, and three in ten of those it leaves are invented.
 # - **Where poses are lost**: true boxes give 1.4 points, open. The true 2D joints in them, hidden ones too, give 33 more [27 to 40]: 3DPCK 89, MPJPE 72 mm. So lifting is not what limits these poses; 2D joints from 64 px after 2,500 steps are. Roots are still 198 mm off.
-# - **Time**: 1.2 points of PCK *less* with the temporal network of poses, open [-0.9 to 3.7]. Twenty frames are fewer than its window of 27.
-# - **The guide drawn anew** around joints, as released, is as good in PCK; roots of those it finds are 384 mm off, against 317.
+# - **Time**: 1.2 points of PCK *less* with the temporal network of poses, open [-0.9 to 3.7]. Videos of 20 frames are shorter than its window of 27, which may be why.
+# - **The guide drawn anew** around joints, as released, is as good in PCK; roots of those it finds are 384 mm off, against 317, open.
 #
 # **Where?** Both branches and the whole, by who people are: means with 95 % intervals over test videos (and seeds). The root error is of those found.
 
@@ -163,10 +163,10 @@ run.judge("tdbu", learned, "T2.", "ours.sign")
 # %% [markdown]
 # **What came out**, in points of PCK:
 #
-# - **Alone, both losses do harm**, as in the paper: re-projection 12.5 below the teacher [8.6 to 16.1], several views 38.7 [31.5 to 45.0]. Our reading of the second: to look alike from everywhere is easiest for a pose that is hardly there.
+# - **Alone, both losses do harm** to poses, as in the paper: re-projection 12.5 below the teacher [8.6 to 16.1], several views 38.7 [31.5 to 45.0]. Our reading of the second: to look alike from everywhere is easiest for a pose that is hardly there.
 # - **Discriminators** give 9.7 back over re-projection alone [6.0 to 13.2]. That holds, too.
-# - **Nobody passes the teacher**: re-projection with discriminators is 2.9 below it [1.2 to 4.5], all terms 6.3 [3.2 to 9.5]. The paper's gain does not show. There was little to win: the graph network that learned from *all* videos with poses is 2.1 above [0.6 to 3.7]. Poses are lost in 2D (section 3), and
-#   these videos look like those with poses.
+# - **No student passes the teacher**: re-projection with discriminators is 2.9 below it [1.2 to 4.5], all terms 6.3 [3.2 to 9.5]. The paper's gain does not show. There was little to win: the graph network that learned from *all* videos with poses is 2.1 above [0.6 to 3.7]. Our reading: poses
+#   are lost in 2D (section 3), and these videos look like those with poses. PCK_abs, at the teacher's places, is low in all rows, and highest with re-projection alone (13 against 10).
 # - **The sign** matters where $r$ lets it, the other way round: with the sign as printed, hard samples first, students are 3.3 better [1.3 to 5.3] than with easy ones first. Our reading: large errors show where the student is wrong, and these 2D tracks hold little noise that it could follow instead.
 #
 # **Why re-projection alone is not enough**: a pose and its mirror image in depth have nearly the same projection, and whatever keeps each joint on its ray has exactly the same. Below, exact: a true pose is
