@@ -10,6 +10,7 @@ import torch
 from mp3d import plots
 from mp3d.claims import judge, load_claims
 from mp3d.codings.anchors import iou
+from mp3d.codings.crops import views
 from mp3d.experiments import threedmppe as crops
 from mp3d.experiments.codings.crowds import pair
 from mp3d.experiments.pinet import spread
@@ -19,9 +20,9 @@ from mp3d.experiments.tdbu import networks, show, steps, tables
 from mp3d.experiments.tdbu.networks import Home
 from mp3d.papers.tdbu import PROFILES
 from mp3d.papers.tdbu.lifting import ROOT
-from mp3d.papers.tdbu.topdown import tight
+from mp3d.papers.tdbu.topdown import Found, tight
 from mp3d.papers.tdbu.train import train_lift
-from mp3d.scene import VISIBLE
+from mp3d.scene import ABSENT, VISIBLE
 from mp3d.synthetic.render import render
 from mp3d.synthetic.stream import Stream
 from mp3d.synthetic.worlds import takes
@@ -146,6 +147,27 @@ def test_f1_of_the_truth():
     people = [list(scene.people) for scene in scenes(batch)]
     assert all(value == pytest.approx(100) for value in tables.f1(batch, people).values())
     assert set(tables.f1(batch, people)) == {"f1_0.4", "f1_0.8", "f1_1.2"}
+
+
+def test_true_joints_are_those_of_the_person_of_the_box():
+    batch = render(takes("duet", 6, 0, "border"), 160, 100, seed=1).batch
+    seen = batch.visibility.clone()
+    seen[0, 0] = ABSENT  # has no box: the next person's is the first
+    batch = replace(batch, visibility=seen)
+    rows = [(b, p) for b, boxes in enumerate(tight(batch)) for p in range(len(boxes)) if boxes[p].isfinite().all()]
+    number = [sum(one == b for one, _ in rows[:i]) for i, (b, _) in enumerate(rows)]
+    order = np.random.default_rng(0).permutation(len(rows))[:-1]  # one was not found
+    picture, box = (torch.tensor([some[i] for i in order]) for some in ([b for b, _ in rows], number))
+    n = len(order)
+    some = views(torch.ones(n, 4), picture, 32)
+    found = Found(picture, box, torch.zeros(n, 17, 2), torch.zeros(n, 17), torch.zeros(n, 17, 8, 8), some)
+    known = tables.true_joints(found, batch)
+    for i, row in enumerate(order):
+        b, p = rows[row]
+        shown = batch.labelled[b, p]
+        assert torch.equal(known.sure[i] > 0, shown) and known.uv[i][~shown].isnan().all()
+        assert torch.equal(known.uv[i][shown], batch.uv[b, p][shown])
+    assert (known.sure == 0).any() and torch.equal(known.picture, picture)
 
 
 # ---- networks that are kept -----------------------------------------------------------------------------

@@ -66,8 +66,8 @@ PARTS: dict[str, dict] = {
 """Parts, and what each changes in the configuration: one person a crop ("w/o MP"); no guide ("w/o CH"; also the
 detector); the guide drawn anew; the released gate; integration without discriminators."""
 NOISE = Noise(shift=0.04)
-"""Of the 2D tracks that lifting learns from: small networks of crops are off by about as much (median 4.5 % of a
-person's size, after 2,000 steps, on videos of the training split)."""
+"""Of the 2D tracks that lifting learns from (our choice): small networks of crops err about as much on videos of the
+training split."""
 
 
 @dataclass(frozen=True)

@@ -109,14 +109,7 @@ def all_ways(home: Home, batch: Batch) -> dict[str, list[list[Person]]]:
     seen, k, lift = look(home, batch), batch.k, trained("lift", home)
     joined = {name: trained(name, home).network for name in ("joined", "gate", "joined_alone")}
     one = top_down(lift, find(trained("person_one", home), batch.image, boxes_of(seen.plain)), k)
-    boxed = [torch.nonzero(boxes.isfinite().all(-1))[:, 0] for boxes in tight(batch)]
-    true = [boxes[who] for boxes, who in zip(tight(batch), boxed, strict=True)]
-    sure = find(trained("person", home), batch.image, true)
-    who = torch.tensor([int(boxed[b][i]) for b, i in zip(sure.picture, sure.box, strict=True)], dtype=torch.long)
-    at = sure.picture.cpu(), who
-    shown = batch.labelled[at].to(sure.uv.device)
-    joints = batch.uv[at].to(sure.uv).where(shown[..., None], torch.nan)
-    known = replace(sure, uv=joints, sure=shown.to(sure.sure))
+    sure = find(trained("person", home), batch.image, [boxes[boxes.isfinite().all(-1)] for boxes in tight(batch)])
     anew = bottom_up(trained("frame_joints", home), batch.image, k, seen.found)
     full = joined["joined"]
     return {
@@ -133,10 +126,20 @@ def all_ways(home: Home, batch: Batch) -> dict[str, list[list[Person]]]:
         "released": join(seen.td, seen.bu, k, "network", full, "released"),
         "alone": join(seen.td, seen.bu, k, "network", joined["joined_alone"]),
         "true_boxes": join(top_down(lift, sure, k), seen.bu, k, "td"),
-        "true_joints": join(top_down(lift, known, k), seen.bu, k, "td"),
+        "true_joints": join(top_down(lift, true_joints(sure, batch), k), seen.bu, k, "td"),
         "frames": join(top_down(lift, seen.found, k, temporal=False), seen.bu, k, "td"),
         "frame_joints": join(seen.td, anew, k, "bu"),
     }
+
+
+def true_joints(found: Found, batch: Batch) -> Found:
+    """What was found in the true boxes, with the true 2D joints in the picture, hidden ones too."""
+    boxed = [torch.nonzero(boxes.isfinite().all(-1))[:, 0] for boxes in tight(batch)]
+    who = [int(boxed[b][i]) for b, i in zip(found.picture, found.box, strict=True)]
+    at = found.picture.cpu(), torch.tensor(who, dtype=torch.long)
+    shown = batch.labelled[at].to(found.uv.device)
+    joints = batch.uv[at].to(found.uv).where(shown[..., None], torch.nan)
+    return replace(found, uv=joints, sure=shown.to(found.sure))
 
 
 # ---- scores ----------------------------------------------------------------------------------------
